@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
@@ -251,7 +251,7 @@ class _LoopThread:
             if self._loop is None or self._stopping or self._over:
                 submission.fail(self._error or RuntimeError(_CLOSED_MEANWHILE))
             else:
-                self._keep(submission.run(self._loop))
+                self._keep(submission.run(self._loop), submission.context)
 
     def _live(self) -> None:
         if not self._claim.acquire(blocking=False):
@@ -281,19 +281,23 @@ class _LoopThread:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._client.aclose()
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> None:
         assert self._loop is not None  # noqa: S101 - it runs
-        task = self._loop.create_task(work)
+        task = self._loop.create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
 class _Submission(Generic[T]):
-    """A coroutine that its waiting caller can abandon at any time, even while it is being submitted."""
+    """A coroutine that its waiting caller can abandon at any time, even while it is being submitted.
+
+    It runs in a copy of the context of its caller, so that it has the caller's context variables, such as a current span.
+    """
 
     def __init__(self, function: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> None:
         self._function = function
         self._args = args
+        self.context = copy_context()
         self._future: Future[T] = Future()
         self._scope: anyio.CancelScope | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

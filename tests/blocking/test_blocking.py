@@ -8,6 +8,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextvars import ContextVar
 
 import pytest
 
@@ -225,3 +226,19 @@ def test_a_whole_harvest(client, world, tmp_path):
     report = harvest(client, since=since, until=until, store=tmp_path / "calls.store")
     assert report.complete
     assert (report.calls, report.points > 0) == (cost.calls, True)
+
+
+def test_call_has_the_context_variables_of_its_caller(base_url):
+    """The first call starts the thread; calls of several threads may be submitted together."""
+    caller, seen, barrier = ContextVar("caller", default=-1), [], threading.Barrier(8)
+    options = {**SETTINGS, "base_url": base_url, "clock": Shifted()}
+    with Agora(*CUSTOMER, **options, observer=lambda _: seen.append(caller.get())) as client:
+
+        def call(name):
+            caller.set(name)
+            barrier.wait()
+            client.calls(*RANGE, page_size=40 + name).collect()  # an identical request would be shared
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(call, range(8)))
+    assert set(seen) == set(range(8))
