@@ -74,7 +74,9 @@ if TYPE_CHECKING:
     from agora_analytics.engine.clock import Clock as Clock
     from agora_analytics.engine.clock import SystemClock as SystemClock
     from agora_analytics.engine.engine import Quota as Quota
+    from agora_analytics.engine.events import AttemptAbandoned as AttemptAbandoned
     from agora_analytics.engine.events import AttemptFailed as AttemptFailed
+    from agora_analytics.engine.events import AttemptStarted as AttemptStarted
     from agora_analytics.engine.events import Event as Event
     from agora_analytics.engine.events import FilterIgnored as FilterIgnored
     from agora_analytics.engine.events import FixedWindowsRefused as FixedWindowsRefused
@@ -87,8 +89,11 @@ if TYPE_CHECKING:
     from agora_analytics.engine.events import QuotaClosed as QuotaClosed
     from agora_analytics.engine.events import RangeClipped as RangeClipped
     from agora_analytics.engine.events import RecordsSkipped as RecordsSkipped
+    from agora_analytics.engine.events import RequestEnded as RequestEnded
+    from agora_analytics.engine.events import RequestStarted as RequestStarted
     from agora_analytics.engine.events import ResponseReceived as ResponseReceived
     from agora_analytics.engine.events import Waited as Waited
+    from agora_analytics.engine.events import WaitReason as WaitReason
     from agora_analytics.engine.events import WindowsLost as WindowsLost
     from agora_analytics.engine.ledger import Budget as Budget
     from agora_analytics.engine.ledger import Grant as Grant
@@ -223,9 +228,10 @@ __all__, _import = lazy_names(
         "engine.clock": ("Clock", "SystemClock"),
         "engine.engine": ("Quota",),
         "engine.events": (
-            "AttemptFailed", "Event", "FilterIgnored", "FixedWindowsRefused", "HostSwitched", "ListingNarrowed", "ListingShort",
-            "NotYetAvailable", "Observer", "PartialResponse", "QuotaClosed", "RangeClipped",
-            "RecordsSkipped", "ResponseReceived", "Waited", "WindowsLost",
+            "AttemptAbandoned", "AttemptFailed", "AttemptStarted", "Event", "FilterIgnored", "FixedWindowsRefused",
+            "HostSwitched", "ListingNarrowed", "ListingShort", "NotYetAvailable", "Observer", "PartialResponse",
+            "QuotaClosed", "RangeClipped", "RecordsSkipped", "RequestEnded", "RequestStarted", "ResponseReceived", "Waited",
+            "WaitReason", "WindowsLost",
         ),
         "engine.ledger": ("Budget", "Grant", "Ledger", "MemoryLedger", "TooEarly"),
         "engine.network.postgres": ("PostgresLedger",),

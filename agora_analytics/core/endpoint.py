@@ -11,6 +11,7 @@ class Endpoint:
         name: its name in errors, events and the plan table.
         method: the HTTP method.
         path: the path below the host.
+        template: the path with a name in braces in place of each id, such as `/users/{user_id}`; "": the path has no ids.
         replayable: whether the request may be sent twice: true for a query, false for a change.
         columnar: whether the response is decoded to columns, without a Python object for each value.
     """
@@ -18,5 +19,6 @@ class Endpoint:
     name: str
     method: str = "GET"
     path: str
+    template: str = ""
     replayable: bool = True
     columnar: bool = False

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import httpx
 
     from agora_analytics.engine.clock import Clock
@@ -27,7 +29,7 @@ class EngineOptions:
     retry: RetryPolicy | None = None
     transport: Transport | None = None
     http_client: httpx.AsyncClient | None = None
-    observer: Observer | None = None
+    observer: Observer | Sequence[Observer] | None = None
     ledger: Ledger | None = None
     clock: Clock | None = None
     cache_bytes: int = CACHE_BYTES

@@ -1,24 +1,103 @@
 """The events of the engine: one typed stream for logs, progress and metrics. `str(event)` is the line of the log."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from agora_analytics.core.record import Record
 from agora_analytics.core.verdicts import SkippedRecord
+from agora_analytics.core.windows import Window
 from agora_analytics.logs import logger_of, one_line
+
+current_request: ContextVar[int] = ContextVar("current_request", default=0)
+"""The number of the request that the current task sends."""
+
+
+class WaitReason(StrEnum):
+    """Why a request waits: the same for every rule of a kind, so that waits can be counted by it."""
+
+    RATE_LIMIT = "rate_limit"
+    HOLD = "hold"
+    """The server has refused a request because of its rate limit."""
+    MIDNIGHT = "midnight"
+    """The day of the quota ends or begins."""
+    LEDGER = "ledger"
+    """The ledger cannot be reached."""
+    BACK_OFF = "back_off"
+    """An attempt has failed."""
+
+
+@frozen(kw_only=True)
+class RequestStarted(Record):
+    """A request begins: a logical one, which is sent again until its response is good or final. It is not logged.
+
+    The observer is called in the context of the task that sends the request, from this event to `RequestEnded`. `request`
+    is a number that all events of the request have.
+    """
+
+    endpoint: str
+    request: int = field(factory=current_request.get)
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: request {self.request} started"
+
+
+@frozen(kw_only=True)
+class RequestEnded(Record):
+    """A request has ended, after `attempts` attempts and `elapsed` seconds, its waits included. It is not logged.
+
+    `error` is the class of the error that its caller receives, such as "RateLimited" or "CancelledError"; "" if the
+    response is good.
+    """
+
+    endpoint: str
+    error: str
+    attempts: int
+    elapsed: float
+    request: int = field(factory=current_request.get)
+
+    def __str__(self) -> str:
+        end = f"ended after {self.elapsed:.3f} s and {self.attempts} attempts"
+        return f"{self.endpoint}: request {self.request} {end}: {self.error or 'done'}"
+
+
+@frozen(kw_only=True)
+class AttemptStarted(Record):
+    """A request is handed to the transport, for the time number `attempt`. It is not logged.
+
+    Exactly one `ResponseReceived`, `AttemptFailed` or `AttemptAbandoned` follows in the same task. `path` has a name in
+    braces in place of each id. `parameters` are the names of the query. `window` is the requested time range, if any.
+    """
+
+    endpoint: str
+    host: str
+    method: str
+    path: str
+    parameters: tuple[str, ...] = ()
+    window: Window | None = None
+    attempt: int = 1
+    request: int = field(factory=current_request.get)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.endpoint}: request {self.request}, attempt {self.attempt}: {self.method} to {self.host}"
+        )
 
 
 @frozen(kw_only=True)
 class Waited(Record):
-    """A request waits `seconds`; `rule` names the reason."""
+    """A request waits `seconds`; `rule` describes the reason in words."""
 
     endpoint: str
     rule: str
     seconds: float
+    reason: WaitReason = WaitReason.RATE_LIMIT
+    request: int = field(factory=current_request.get)
 
     def __str__(self) -> str:
         return f"{self.endpoint}: waiting {self.seconds:.3g} s ({one_line(self.rule)})"
@@ -26,7 +105,7 @@ class Waited(Record):
 
 @frozen(kw_only=True)
 class ResponseReceived(Record):
-    """A host answered an attempt; `verdict` is "done" or the error."""
+    """A host answered an attempt; `verdict` is "done" or the error, whose class is `error`."""
 
     endpoint: str
     host: str
@@ -34,6 +113,9 @@ class ResponseReceived(Record):
     size: int
     elapsed: float
     verdict: str
+    error: str = ""
+    attempt: int = 1
+    request: int = field(factory=current_request.get)
 
     def __str__(self) -> str:
         answer = f"HTTP {self.status} from {self.host} in {self.elapsed:.3f} s, {self.size:,} bytes"
@@ -48,11 +130,28 @@ class AttemptFailed(Record):
     host: str
     kind: str
     elapsed: float
+    attempt: int = 1
+    request: int = field(factory=current_request.get)
 
     def __str__(self) -> str:
         return (
             f"{self.endpoint}: no response from {self.host} after {self.elapsed:.3f} s: {one_line(self.kind)}"
         )
+
+
+@frozen(kw_only=True)
+class AttemptAbandoned(Record):
+    """An attempt was cancelled, by its caller or by the deadline, or an error ended it. `reason` is the class of the error."""
+
+    endpoint: str
+    host: str
+    reason: str
+    elapsed: float
+    attempt: int = 1
+    request: int = field(factory=current_request.get)
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: attempt at {self.host} abandoned after {self.elapsed:.3f} s: {self.reason}"
 
 
 @frozen(kw_only=True)
@@ -217,9 +316,13 @@ class RecordsSkipped(Record):
 
 
 Event = (
-    Waited
+    RequestStarted
+    | AttemptStarted
+    | Waited
     | ResponseReceived
     | AttemptFailed
+    | AttemptAbandoned
+    | RequestEnded
     | HostSwitched
     | QuotaClosed
     | FixedWindowsRefused
@@ -242,6 +345,7 @@ _LOGGED: Mapping[type[Any], tuple[logging.Logger, int]] = {
     Waited: (_limits, logging.DEBUG),
     ResponseReceived: (_requests, logging.DEBUG),
     AttemptFailed: (_requests, logging.INFO),
+    AttemptAbandoned: (_requests, logging.DEBUG),
     HostSwitched: (_hosts, logging.WARNING),
     QuotaClosed: (_limits, logging.WARNING),
     FixedWindowsRefused: (_limits, logging.WARNING),
@@ -255,26 +359,31 @@ _LOGGED: Mapping[type[Any], tuple[logging.Logger, int]] = {
     RecordsSkipped: (_listings, logging.WARNING),
 }
 """The logger and the level of each event. Add a new event to docs/logging.md as well."""
+NOT_LOGGED = frozenset({RequestStarted, AttemptStarted, RequestEnded})
+"""Events for observers that measure or trace requests: the other events are enough to read."""
 
 
 def log_event(event: Event) -> None:
     """Write an event to the logger of its area."""
-    logger, level = _LOGGED[type(event)]
-    logger.log(level, "%s", event)
+    if type(event) not in NOT_LOGGED:
+        logger, level = _LOGGED[type(event)]
+        logger.log(level, "%s", event)
 
 
-def reporting(observer: Observer | None) -> Observer:
-    """Return an observer that logs each event and then calls another one, whose exceptions fail no call."""
+def reporting(observer: Observer | Sequence[Observer] | None) -> Observer:
+    """Return an observer that logs each event and then calls others, whose exceptions fail no call."""
     if observer is None:
         return log_event
+    observers = (observer,) if callable(observer) else tuple(observer)
 
     def notify(event: Event) -> None:
         log_event(event)
-        try:
-            observer(event)
-        except Exception:
-            logger, _ = _LOGGED[type(event)]
-            logger.exception("the observer raised an error for %s: %s", type(event).__name__, event)
+        for each in observers:
+            try:
+                each(event)
+            except Exception:
+                logger, _ = _LOGGED.get(type(event), (_requests, logging.DEBUG))
+                logger.exception("the observer raised an error for %s: %s", type(event).__name__, event)
 
     return notify
 

@@ -28,7 +28,7 @@ from agora_analytics.engine.arrival_records import ArrivalRecords
 from agora_analytics.engine.background_tasks import BackgroundTasks
 from agora_analytics.engine.clock import Clock, ServerTime, monotonic_of
 from agora_analytics.engine.day_quota import DayQuota
-from agora_analytics.engine.events import FixedWindowsRefused, Observer, Waited
+from agora_analytics.engine.events import FixedWindowsRefused, Observer, Waited, WaitReason
 from agora_analytics.engine.jitter import LARGEST_JITTER
 from agora_analytics.engine.ledger import LATE, Budget, Grant, Ledger, TooEarly
 from agora_analytics.engine.ledger_file import LOCK_TIMEOUT
@@ -154,8 +154,8 @@ class Limiter:
         if self.now() + seconds > self._latest:
             raise outage
         if seconds < _WORTH_REPORTING:  # otherwise `_sleep` reports it
-            self._observer(Waited(endpoint=self.budget.group, rule=str(outage), seconds=seconds))
-        await self._sleep(seconds, str(outage))
+            self._report_wait(seconds, str(outage), WaitReason.LEDGER)
+        await self._sleep(seconds, str(outage), WaitReason.LEDGER)
 
     async def _reserve(self) -> Grant:
         too_early, delay = 0, 0.0
@@ -352,7 +352,7 @@ class Limiter:
                 return
             if is_before:
                 await self.quota.check_left()
-            await self._sleep(seconds, "midnight UTC")
+            await self._sleep(seconds, "midnight UTC", WaitReason.MIDNIGHT)
 
     def _poll(self) -> float:
         return max(_SHORTEST_POLL, min(self.guard.pace().gap, _POLL))
@@ -384,13 +384,17 @@ class Limiter:
             return "the rate limit shared with other processes"
         return f"the rate limit of {self.limits.requests} requests in {self.limits.period:g} s"
 
-    async def _sleep(self, seconds: float, rule: str | None = None) -> None:
+    def _report_wait(self, seconds: float, rule: str, reason: WaitReason) -> None:
+        self._observer(Waited(endpoint=self.budget.group, rule=rule, seconds=seconds, reason=reason))
+
+    async def _sleep(self, seconds: float, rule: str = "", reason: WaitReason | None = None) -> None:
         self._slot_at = until = self.now() + seconds
         rule = rule or self._rule()
         if self._slot_at > self._latest and seconds > 0:
             raise self._too_late(seconds, rule)
         if seconds >= _WORTH_REPORTING:
-            self._observer(Waited(endpoint=self.budget.group, rule=rule, seconds=seconds))
+            reason = reason or (WaitReason.HOLD if self._backoffs else WaitReason.RATE_LIMIT)
+            self._report_wait(seconds, rule, reason)
         while seconds > 0:
             await asyncio.sleep(min(seconds, _LONGEST_SLEEP))
             seconds = until - self.now()

@@ -17,10 +17,11 @@ from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.authentication import Authentication
 from agora_analytics.engine.call_options import CallLimits, current_limits
 from agora_analytics.engine.clock import ClockReading, ServerTime
-from agora_analytics.engine.events import AttemptFailed, Observer, RecordsSkipped, ResponseReceived, Waited
+from agora_analytics.engine.events import Observer, RecordsSkipped, Waited, WaitReason
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.outcomes import bounded, is_from_the_api, refused_redirect, with_context
 from agora_analytics.engine.phase_lock import PhaseLock
+from agora_analytics.engine.request_events import AttemptEvents, request_events
 from agora_analytics.engine.retry_policy import Retries, RetryPolicy
 from agora_analytics.engine.slot import Slot
 from agora_analytics.engine.transports import LONGEST_URL, Transport
@@ -123,7 +124,12 @@ class RequestLoop:
             APIError, TransportError, DecodeError: see `agora_analytics.errors`.
             DeadlineExceeded: with the trail of attempts.
         """
-        call, trail = current_limits(), list[Attempt]()
+        trail: list[Attempt] = []
+        with request_events(request.endpoint, trail, self._observer):
+            return await self._run_in_time(request, trail)
+
+    async def _run_in_time(self, request: ApiRequest[R], trail: list[Attempt]) -> ApiResponse[R]:
+        call = current_limits()
         left = call.remaining(self._retry.deadline)
         if left is None or left > 0:
             try:
@@ -147,20 +153,17 @@ class RequestLoop:
     async def _run_attempts(self, run: _Run[R]) -> ApiResponse[R]:
         endpoint, limiter = run.request.endpoint, run.limiter
         while True:
-            if (attempt := await self._attempt(run)) is None:
-                continue
-            exchange, host, outcome = attempt.exchange, attempt.lease.host, attempt.outcome
-            verdict = await self._read(run, exchange)
-            if is_from_the_api(verdict, outcome):
-                self._learn(attempt)
-            run.trail.append(
-                Attempt(
-                    host=host,
-                    outcome="done" if isinstance(verdict, Done) else verdict.error.message,
-                    seconds=attempt.seconds,
-                )
-            )
-            self._notify(endpoint, run.trail[-1], outcome)
+            number = len(run.trail) + 1
+            with AttemptEvents(endpoint, number=number, observer=self._observer) as events:
+                if (attempt := await self._attempt(run, events)) is None:
+                    continue
+                exchange, host, outcome = attempt.exchange, attempt.lease.host, attempt.outcome
+                verdict = await self._read(run, exchange)
+                if is_from_the_api(verdict, outcome):
+                    self._learn(attempt)
+                result = "done" if isinstance(verdict, Done) else verdict.error.message
+                run.trail.append(Attempt(host=host, outcome=result, seconds=attempt.seconds))
+                events.end(run.trail[-1], outcome, verdict)
             self._hosts.report(attempt.lease, verdict, run.failed_at, now=_now())
             if not isinstance(verdict, Done):
                 verdict = await self._authentication.retry_if_renewed(verdict, attempt.credentials)
@@ -180,7 +183,7 @@ class RequestLoop:
                 skipped=verdict.skipped,
             )
 
-    async def _attempt(self, run: _Run[Any]) -> _Sent | None:
+    async def _attempt(self, run: _Run[Any], events: AttemptEvents) -> _Sent | None:
         """Send the request once, in its slot; None: the slot has passed before the request was sent."""
         endpoint = run.request.endpoint
         credentials = await self._authentication.credentials()
@@ -202,6 +205,7 @@ class RequestLoop:
                 if not self._reports_sent:
                     slot.sent()
                 left = _now()
+                events.start(lease.host, payload)
                 outcome = await self._send(request, lease, run.trail)
                 ended = _now()
                 await slot.close(outcome)
@@ -290,7 +294,8 @@ class RequestLoop:
             return
         seconds = max(run.retries.back_off(verdict.cause) * (0.8 + 0.4 * self._chance()), pause)
         rule = f"back-off: {verdict.error.message}"
-        self._observer(Waited(endpoint=run.request.endpoint.name, rule=rule, seconds=seconds))
+        name = run.request.endpoint.name
+        self._observer(Waited(endpoint=name, rule=rule, seconds=seconds, reason=WaitReason.BACK_OFF))
         await anyio.sleep(seconds)
 
     def _cause(self, verdict: Retry) -> Cause:
@@ -363,25 +368,6 @@ class RequestLoop:
         alike = Counter(map(str, trail)).items()
         attempts = "; ".join(text if times == 1 else f"{text} ({times} times)" for text, times in alike)
         return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {attempts}"
-
-    def _notify(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
-        if isinstance(outcome, TransportFailure):
-            self._observer(
-                AttemptFailed(
-                    endpoint=endpoint.name, host=attempt.host, kind=outcome.kind, elapsed=attempt.seconds
-                )
-            )
-        else:
-            self._observer(
-                ResponseReceived(
-                    endpoint=endpoint.name,
-                    host=attempt.host,
-                    status=outcome.status,
-                    size=len(outcome.body),
-                    elapsed=attempt.seconds,
-                    verdict=attempt.outcome,
-                )
-            )
 
 
 def _now() -> float:

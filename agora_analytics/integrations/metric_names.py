@@ -4,7 +4,8 @@ Client metrics follow the HTTP semantic conventions of OpenTelemetry where one a
 quality of calls, so these metrics have the namespace `rtc`. Values have base units: seconds, bits a second, and shares
 from 0 to 1.
 
-Source: OpenTelemetry, "Semantic conventions for HTTP metrics" 1.43 and "Prometheus and OpenMetrics compatibility".
+The names in Prometheus follow the specification of OpenTelemetry,
+https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/.
 """
 
 from collections.abc import Mapping

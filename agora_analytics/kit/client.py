@@ -72,7 +72,8 @@ class ClientOptions(TypedDict, total=False):
         keep_raw: keep the response body of each page as `Page.raw`. By default, it is freed as soon as it is decoded.
         transport: sends the requests; the client does not close it. Default: that of `resources`, or `HttpxTransport()`.
         http_client: your own `httpx.AsyncClient`; the client does not close it.
-        observer: called with every event, in addition to the log. Its exceptions are logged and otherwise ignored.
+        observer: called with every event, in addition to the log; or several, each called with every event. Their
+            exceptions are logged and otherwise ignored.
         ledger: counts the day's requests and paces them; the client does not close it. Default: the file that all
             programs of the user share, see docs/configuration.md. `SqliteLedger(path)` is another file,
             `PostgresLedger` and `RedisLedger` are shared by several machines, and `MemoryLedger()` shares nothing.
@@ -92,7 +93,7 @@ class ClientOptions(TypedDict, total=False):
     keep_raw: bool
     transport: Transport | None
     http_client: httpx.AsyncClient | None
-    observer: Observer | None
+    observer: Observer | Sequence[Observer] | None
     ledger: Ledger | None
     clock: Clock | None
     cache_bytes: int

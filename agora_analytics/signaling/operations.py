@@ -263,7 +263,7 @@ COUNT: Operation[int | None] = Operation(
 def at(operation: Operation[R], **parts: str) -> Operation[R]:
     """Return an operation with the parts of its path filled in, each percent-encoded."""
     quoted = {name: _quoted(part, name) for name, part in parts.items()}
-    return evolve(operation, path=operation.path.format(**quoted))
+    return evolve(operation, path=operation.path.format(**quoted), template=operation.path)
 
 
 def _quoted(part: str, name: str) -> str:

@@ -46,6 +46,16 @@ LINES = [
         ),
     ),
     (
+        events.AttemptAbandoned(
+            endpoint="call/lists", host="https://api.agora.io", reason="CancelledError", elapsed=0.25
+        ),
+        (
+            "requests",
+            logging.DEBUG,
+            "call/lists: attempt at https://api.agora.io abandoned after 0.250 s: CancelledError",
+        ),
+    ),
+    (
         events.HostSwitched(old="https://api.agora.io", new="https://api.sd-rtn.com", reason="DNS"),
         (
             "hosts",
@@ -137,7 +147,7 @@ LINES = [
 
 
 def test_every_event_has_a_logger_a_level_and_an_example():
-    assert set(events._LOGGED) == set(get_args(events.Event))
+    assert set(events._LOGGED) | events.NOT_LOGGED == set(get_args(events.Event))
     assert {type(event) for event, _ in LINES} <= set(get_args(events.Event))
 
 
@@ -180,7 +190,7 @@ def test_observer_adds_to_the_log(caplog):
     caplog.set_level(logging.DEBUG, "agora_analytics")
     harness = make_harness(dead(PRIMARY, by=FailureKind.REFUSED))
     harness.run(ask)
-    seen = [str(event) for event in harness.events]
+    seen = [str(event) for event in harness.events if type(event) not in events.NOT_LOGGED]
     assert seen
     assert [
         record.getMessage() for record in caplog.records if record.name.startswith("agora_analytics.")
@@ -201,4 +211,28 @@ def test_exception_of_the_observer_loses_no_response_and_no_charge(kind, caplog)
     harness.events = Faulty()
     assert harness.run(job) == (NEIGHBOUR, 1 if kind.never_left else 3)
     failed_events = {record.args[0] for record in caplog.records if record.exc_info}
-    assert failed_events == {"AttemptFailed", "Waited", "HostSwitched", "ResponseReceived"}
+    assert failed_events >= {"AttemptFailed", "Waited", "HostSwitched", "ResponseReceived", "RequestEnded"}
+
+
+def test_events_that_are_not_logged_are_documented():
+    page = DOCS.read_text().split("## Events in a program")[1]
+    assert events.NOT_LOGGED
+    assert all(f"`{event.__name__}`" in page for event in events.NOT_LOGGED)
+    assert all(
+        str(event(**fields))
+        for event, fields in [
+            (events.RequestStarted, {"endpoint": "call/lists"}),
+            (events.AttemptStarted, {"endpoint": "call/lists", "host": "h", "method": "GET", "path": "/"}),
+            (events.RequestEnded, {"endpoint": "call/lists", "error": "", "attempts": 1, "elapsed": 0.1}),
+        ]
+    )
+
+
+def test_each_of_several_observers_receives_every_event():
+    def faulty(event):
+        raise KeyError("the observer's own fault")
+
+    first, second = [], []
+    harness = make_harness(dead(PRIMARY, by=FailureKind.REFUSED))
+    harness.run(ask, observer=[first.append, faulty, second.append])
+    assert first == second != []
