@@ -14,6 +14,7 @@ from agora_analytics.cli.commands.calls import calls, sessions
 from agora_analytics.cli.commands.compare import compare
 from agora_analytics.cli.commands.costs import estimate, quota
 from agora_analytics.cli.commands.demo import demo
+from agora_analytics.cli.commands.export import app as export
 from agora_analytics.cli.commands.fleet import app as fleet
 from agora_analytics.cli.commands.fleet import worker
 from agora_analytics.cli.commands.insights import quality, usage
@@ -139,6 +140,7 @@ for panel, commands in _PANELS.items():
     for command in commands:
         app.command(epilog=epilog_of(command.__name__), rich_help_panel=panel)(command)
 
+app.add_typer(export, rich_help_panel="Store")
 app.add_typer(fleet, rich_help_panel="Many accounts")
 for group in (opentok, apsaravideo):
     app.add_typer(group, rich_help_panel="Other vendors")

@@ -4,7 +4,8 @@ The file has no rows. Each view reads the Parquet files that exist when it is qu
 has stored since. The views are plain SQL with absolute paths: a tool needs DuckDB and nothing of this package.
 
 - Each view stands alone. A view over other views would depend on the schema and the catalog that a tool selects.
-- Times are `TIMESTAMP` in UTC. `TIMESTAMPTZ` would be shown in the time zone of the server that a tool runs on.
+- Times are `TIMESTAMP` in UTC. `TIMESTAMPTZ` would be shown in the time zone of the server that a tool runs on, and
+  computing with it needs DuckDB's extension `icu`, which the driver of Metabase does not always have.
 - DuckDB raises an error if no file matches a pattern. So a table without files has a placeholder, an empty file in a
   folder with a similar name, such as `_oints` for `points`, and the pattern `[_p]oints` matches both folders.
 - The views of roll-ups aggregate the samples: a roll-up is valid for certain data files only, which SQL cannot check.
@@ -21,7 +22,7 @@ from agora_analytics.errors import InvalidRequest, StoreError
 from agora_analytics.schemas import PARTITIONS, TABLES, VIEWS
 from agora_analytics.store import duckdb_connection, parquet_file
 from agora_analytics.store.failures import translate_os_errors
-from agora_analytics.store.layout import PENDING, PLACEHOLDER, SUFFIX, Layout
+from agora_analytics.store.layout import PENDING, SUFFIX, Layout
 from agora_analytics.store.rollups import views as rollup_views
 from agora_analytics.store.sql_guard import escaped_glob, quoted
 from agora_analytics.store.views import (
@@ -125,10 +126,11 @@ def _statements(layout: Layout) -> Iterator[str]:
             sql = rollup_views.view_sql(view, hours)
         else:
             schema, description, sql = view_schema(view), DESCRIPTIONS[view], view_sql(view, rows)
-        queries = rows | {"interval_scores": view_sql("interval_scores", rows)}
+        queries = rows | {
+            "interval_scores": _in_utc(VIEWS["interval_scores"], view_sql("interval_scores", rows))
+        }
         named = ", ".join(f"{name} AS NOT MATERIALIZED ({queries[name]})" for name in _READS.get(view, ()))
-        columns = ", ".join(map(_column, schema))
-        yield f"CREATE VIEW {view} AS {named and 'WITH '}{named} SELECT {columns} FROM ({sql})"
+        yield f"CREATE VIEW {view} AS {named and 'WITH '}{named} {_in_utc(schema, sql)}"
         yield from comment_statements(view, f"{description} Times are UTC.", schema)
 
 
@@ -144,17 +146,21 @@ _READS: Mapping[str, tuple[str, ...]] = {
 """The tables and views that the query of a view names."""
 
 
-def _column(field: pa.Field) -> str:
-    """Return the SQL of a column; a time becomes a timestamp without a time zone, in UTC."""
-    if pa.types.is_timestamp(field.type):
-        return f"make_timestamp(epoch_us({field.name})) AS {field.name}"
-    return str(field.name)
+def _in_utc(schema: pa.Schema, sql: str) -> str:
+    """Return a query with the columns of a schema, whose times are timestamps without a time zone, in UTC."""
+    columns = ", ".join(
+        f"make_timestamp(epoch_us({field.name})) AS {field.name}"
+        if pa.types.is_timestamp(field.type)
+        else field.name
+        for field in schema
+    )
+    return f"SELECT {columns} FROM ({sql})"
 
 
 def _completeness_sql(layout: Layout) -> str:
     """Return the query of `ParquetStore.completeness`."""
-    days = " UNION ALL ".join(_days(f"{_pattern(layout, table)}", "0") for table in TABLES)
-    pending = _days(f"{escaped_glob(str(layout.folder / PENDING))}/*/*/*/*{SUFFIX}", "1")
+    days = " UNION ALL ".join(_days(layout.table(table), "*/*/*", pending=0) for table in TABLES)
+    pending = _days(layout.folder / PENDING, "*/*/*/*", pending=1)
     return f"""
     SELECT app_id, day, coalesce(sum(calls), 0)::BIGINT AS calls, coalesce(sum(ongoing), 0)::BIGINT AS ongoing,
         sum(pending)::BIGINT AS pending, coalesce(sum(ongoing), 0) + sum(pending) = 0 AS complete
@@ -166,9 +172,7 @@ def _completeness_sql(layout: Layout) -> str:
     """
 
 
-def _days(pattern: str, pending: str) -> str:
-    columns = ", ".join(PARTITION_SQL.values())
-    return (
-        f"SELECT {columns}, {pending} AS pending FROM (SELECT file AS filename FROM glob({quoted(pattern)})) "
-        f"WHERE NOT ends_with(filename, {quoted(PLACEHOLDER)})"
-    )
+def _days(folder: Path, names: str, *, pending: int) -> str:
+    # glob has no rows if no file matches, where read_parquet raises an error
+    files = f"SELECT file AS filename FROM glob({quoted(f'{escaped_glob(str(folder))}/{names}{SUFFIX}')})"
+    return f"SELECT {', '.join(PARTITION_SQL.values())}, {pending} AS pending FROM ({files})"

@@ -224,6 +224,7 @@ def test_every_example_in_the_help_succeeds(base_url, environment, world, tmp_pa
         "report",
         "sql",
         "score",
+        "views",
         "why",
     }:  # those have tests of their own
         for example in EXAMPLES[name]:

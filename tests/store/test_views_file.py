@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -88,6 +89,16 @@ def test_views_and_columns_have_comments_and_times_without_a_time_zone(rich, tmp
     assert not [column for column in columns if "TIME ZONE" in column[2]]
     for name, schema in VIEWS.items():
         assert [column for view, column, *_ in columns if view == name] == schema.names
+
+
+def test_views_need_no_extension(rich, tmp_path):
+    """Computing with TIMESTAMPTZ needs `icu`, which some drivers cannot load. Casts between both types depend on it, too."""
+    rich.write_views(tmp_path / "calls.duckdb")
+    with duckdb.connect(str(tmp_path / "calls.duckdb"), read_only=True) as connection:
+        views = connection.execute("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal").fetchall()
+    for view, sql in views:
+        assert not re.search(r"make_timestamptz|time_bucket|date_trunc|strftime|AT TIME ZONE", sql), view
+        assert not re.search(r"AS TIMESTAMP\)", sql), view
 
 
 def test_file_has_the_oldest_storage_version(rich, tmp_path):

@@ -86,9 +86,9 @@ class Panel:
         }  # fmt: skip
 
     def _defaults(self, source: str) -> dict[str, Any]:
-        steps = [{"color": self.lowest if self.limits else "blue", "value": None}]
+        steps: list[dict[str, Any]] = [{"color": self.lowest if self.limits else "blue", "value": None}]
         steps += [{"color": color, "value": value} for value, color in self.limits]
-        optional = {"min": self.low, "max": self.high, "decimals": self.decimals}
+        optional: dict[str, Any] = {"min": self.low, "max": self.high, "decimals": self.decimals}
         legend = next((query.legend for query in self.queries if query.legend), "")
         if source == DUCKDB and legend:
             optional["displayName"] = legend

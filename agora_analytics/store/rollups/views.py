@@ -160,7 +160,7 @@ def _scores(parts: Sequence[str]) -> str:
         "seconds_without_score": f"{_seconds('ms_without_score')} AS seconds_without_score",
         "score_sum": "(sum_units::DECIMAL(28, 0) * 0.000001 + sum_rest * 0.000000001)::DECIMAL(38, 9) AS score_sum",
         "worst_window": f"worst / 1{'0' * SCORE_DIGITS} AS worst_window",
-        "worst_window_ts": "make_timestamptz(((hour::BIGINT * 3600 + worst_second) * 1000 + worst_rest) * 1000) AS worst_window_ts",
+        "worst_window_ts": "to_timestamp(hour::BIGINT * 3600 + worst_second + worst_rest / 1000) AS worst_window_ts",
     }
     if not any(parts):
         parts = [_selected(METRICS_SCORES, f"({METRICS_SCORES.sql(_NO_SAMPLES)})")]
