@@ -35,6 +35,7 @@ class ExportedMetric:
         unit: the unit in the notation of UCUM; `1` is a share from 0 to 1, and braces contain an annotation.
         description: one sentence.
         attributes: the attributes that a value may have. A dimension is added to those of call quality.
+        buckets: the bounds of the buckets of a histogram.
         factor: a value in the unit of `COMMON_METRICS` times this factor has the unit of this metric.
 
     Example:
@@ -47,6 +48,7 @@ class ExportedMetric:
     unit: str
     description: str
     attributes: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
     factor: float = 1.0
 
     @property
@@ -77,7 +79,14 @@ def label(attribute: str) -> str:
 
 ENDPOINT = "agora_analytics.endpoint"
 WAIT_REASON = "agora_analytics.wait.reason"
-APP_ID, VENDOR = "rtc.app_id", "rtc.vendor"
+APP_ID, VENDOR, METRIC = "rtc.app_id", "rtc.vendor", "rtc.metric"
+METHOD, STATUS_CODE = "http.request.method", "http.response.status_code"
+ADDRESS, PORT, ERROR_TYPE = "server.address", "server.port", "error.type"
+
+REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+"""The bounds of the buckets of requests, as the HTTP semantic conventions specify."""
+WAIT_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+"""The bounds of the buckets of waits. A spent quota may delay a request by hours."""
 
 CLIENT_METRICS: Mapping[str, ExportedMetric] = {
     "request": ExportedMetric(
@@ -85,10 +94,8 @@ CLIENT_METRICS: Mapping[str, ExportedMetric] = {
         kind=MetricKind.HISTOGRAM,
         unit="s",
         description="Duration of HTTP requests, each attempt counted.",
-        attributes=(
-            *("http.request.method", "server.address", "server.port"),
-            *("http.response.status_code", "error.type", ENDPOINT),
-        ),
+        attributes=(METHOD, ADDRESS, PORT, STATUS_CODE, ERROR_TYPE, ENDPOINT),
+        buckets=REQUEST_SECONDS,
     ),
     "wait": ExportedMetric(
         name="agora_analytics.client.wait.duration",
@@ -96,6 +103,7 @@ CLIENT_METRICS: Mapping[str, ExportedMetric] = {
         unit="s",
         description="Duration of waits: back-offs, and waits of a second or more for the rate limit, the quota or the ledger.",
         attributes=(ENDPOINT, WAIT_REASON),
+        buckets=WAIT_SECONDS,
     ),
     "quota_limit": ExportedMetric(
         name="agora_analytics.client.quota.limit",
@@ -185,7 +193,10 @@ WINDOW_METRICS: Mapping[str, ExportedMetric] = {
         kind=MetricKind.COUNTER,
         unit="{window}",
         description="Windows of 20 seconds of a metric that could not be fetched in time.",
-        attributes=(ENDPOINT, "rtc.metric"),
+        attributes=(METRIC,),
+    ),
+    "omitted": _quality(
+        "window.omitted_groups", "{group}", "Groups of the newest window above the limit of exported groups."
     ),
 }
 """The state of the real-time windows, by its role."""

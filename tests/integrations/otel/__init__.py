@@ -1,0 +1,1 @@
+"""The OpenTelemetry observer with the SDK of OpenTelemetry."""
