@@ -89,7 +89,7 @@ Plan = Callable[[], tuple[Mapping[str, QueryOperation[Point]], QueryFilters, flo
 class Follow:
     """An endless listing of `LiveWindow`s: see `Realtime.follow`.
 
-    The arguments are checked when the first iteration begins. A second iteration continues after the last returned window.
+    The arguments are checked when the first iteration begins, or by `check`. A second iteration continues after the last returned window.
 
     Attributes:
         lost: number of windows that went out of reach for at least one metric.
@@ -142,11 +142,19 @@ class Follow:
         self._options = {**self._options, **options}
         return self
 
-    async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:
+    def check(self) -> None:
+        """Check the arguments now and not at the first iteration, for instance before a server starts. Sends no request.
+
+        Raises:
+            InvalidRequest: as `Realtime.follow`.
+        """
         if not self._operations:
             checked_options(self._options)
             self._operations, self._filters, since = self._plan()
             self._next = None if since is None else on_grid_before(since)
+
+    async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:
+        self.check()
         if self._next is None:
             self._next = min(on_grid_before(self._reach(metric).end) for metric in self._operations) - GRID
         for metric in self._operations:

@@ -1,6 +1,7 @@
 """The blocking clients of Agora Analytics: today's API and the beta of 2021."""
 
 from collections.abc import Iterator
+from functools import wraps
 from typing import Any
 
 from agora_analytics.agora.beta.client import AsyncAgoraBeta
@@ -46,6 +47,10 @@ class Follow:  # noqa: D101 - it has the docstring of AsyncFollow
 
     def __repr__(self) -> str:
         return repr(self._followed)
+
+    @wraps(AsyncFollow.check)
+    def check(self) -> None:  # noqa: D102 - it has the docstring of AsyncFollow.check
+        self._followed.check()
 
     @property
     def lost(self) -> int:

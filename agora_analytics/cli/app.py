@@ -140,7 +140,7 @@ for panel, commands in _PANELS.items():
     for command in commands:
         app.command(epilog=epilog_of(command.__name__), rich_help_panel=panel)(command)
 
-app.add_typer(export, rich_help_panel="Store")
+app.add_typer(export, rich_help_panel="Project")
 app.add_typer(fleet, rich_help_panel="Many accounts")
 for group in (opentok, apsaravideo):
     app.add_typer(group, rich_help_panel="Other vendors")

@@ -34,6 +34,15 @@ class MetricsObserver:
         self._client_measurements = ClientMeasurements()
         self._live = LiveValues(stale_after=stale_after, now=now)
 
+    @property
+    def stale_after(self) -> float:
+        """Seconds after the end of a window until its values expire; it can be set."""
+        return self._live.stale_after
+
+    @stale_after.setter
+    def stale_after(self, seconds: float) -> None:
+        self._live.stale_after = seconds
+
     def __call__(self, event: Event) -> None:
         """Measure an event of a client."""
         if isinstance(event, QuotaClosed):

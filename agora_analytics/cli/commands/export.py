@@ -1,36 +1,162 @@
-"""`agora-analytics export` and its commands: files and servers for other tools."""
+"""`agora-analytics export`: metrics for monitoring systems."""
 
-from pathlib import Path
-from typing import Annotated
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import ExitStack, suppress
+from typing import Annotated, Any
 
 import typer
+from attrs import frozen
 
-from agora_analytics.cli.options import option_groups
-from agora_analytics.cli.output import atomic_file
-from agora_analytics.cli.terminal import one_line, out
+from agora_analytics.agora.enums import Product, RealtimeMetric
+from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import format_requests
+from agora_analytics.cli.commands.insights import OnlyOption, ProductOption
+from agora_analytics.cli.metric_tables import GROUPS, metric_list, metrics_of
+from agora_analytics.cli.options import PortOption, option_groups
+from agora_analytics.cli.terminal import err, one_line
 from agora_analytics.errors import InvalidRequest
 
-app = typer.Typer(name="export", help="Connect other tools: dashboards for Grafana.", no_args_is_help=True)
+app = typer.Typer(
+    name="export",
+    help="Serve metrics to monitoring systems.",
+    no_args_is_help=True,
+)
+
+
+@frozen(kw_only=True)
+class ExportedQuery:
+    """The options that select the exported values."""
+
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="NAME",
+            autocompletion=lambda: list(map(str, RealtimeMetric)),
+            help=f"Export only this metric; repeat it for more: {metric_list(RealtimeMetric)}. Default: all.",
+        ),
+    ] = None
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIMENSION",
+            autocompletion=lambda: list(GROUPS),
+            help=f"A value for each group, for the 100 largest: {', '.join(GROUPS)}.",
+        ),
+    ] = None
+    only: OnlyOption = None
+    cname: Annotated[str | None, typer.Option(metavar="CHANNEL", help="Only this channel.")] = None
+    product: ProductOption = Product.NATIVE
+    share: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", help="The share of the day's requests that may be used, above 0 and at most 1."
+        ),
+    ] = 0.9
+    stale_after: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="Export a value for so long after the end of its window. Default: twice the time between two "
+            "requests of a metric, at least 300.",
+        ),
+    ] = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.only and not self.by:
+            raise InvalidRequest("--only selects groups; add --by DIMENSION")
+        if not 0 < self.share <= 1:
+            raise InvalidRequest(
+                f"--share {self.share:g} is not a share of the requests; use more than 0, at most 1"
+            )
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics as the API spells them; channels have no groups."""
+        if self.metric:
+            return metrics_of(self.metric, RealtimeMetric)
+        without = RealtimeMetric.CHANNEL_COUNT if self.by else None
+        return [str(metric) for metric in RealtimeMetric if metric is not without]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keywords of `client.realtime.follow`."""
+        return {
+            "product": self.product,
+            "by": self.by,
+            "values": self.only or (),
+            "cname": self.cname,
+            "share": self.share,
+        }
 
 
 @app.command()
 @option_groups
-def grafana(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="An existing folder for the two files.")
-    ],
+def prometheus(
+    query: ExportedQuery,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: PortOption = 9464,
+    *,
+    account: AgoraAccount,
 ) -> None:
-    """Write two dashboards for Grafana: realtime.json over Prometheus, and store.json over a DuckDB file.
+    """Serve real-time quality and the client's own metrics to Prometheus, until Ctrl-C.
 
-    Import them in Grafana: Dashboards, New, Import; then choose the data source. The DuckDB file is that of `agora-analytics
-    views`, read by the plugin motherduck-duckdb-datasource.
+    A scrape sends no request: one task fetches every window of 20 seconds, within the day's quota, and the newest window
+    is served. With several metrics, a request fetches several windows at a time. docs/howto/observability.md has the names
+    of the metrics.
     """
-    from agora_analytics.integrations.grafana import DASHBOARDS, dashboard_json
+    asyncio.run(_until_stopped(_serve(account, query, host, port)))
 
-    if not output.is_dir():
-        raise InvalidRequest(f"cannot write to {output}: it is not a folder; create it first")
-    for name in DASHBOARDS:
-        file = output / f"{name}.json"
-        with atomic_file(file) as part:
-            part.write_text(dashboard_json(name), encoding="utf-8")
-        one_line(out(), f"Wrote {file}")
+
+async def _serve(account: AgoraAccount, query: ExportedQuery, host: str, port: int) -> None:
+    from agora_analytics.integrations.prometheus import PrometheusMetrics, metrics_server
+    from agora_analytics.integrations.realtime_export import daily_costs, default_stale_after, export_windows
+
+    metrics = PrometheusMetrics()
+    async with account.client(observer=metrics) as client:
+        windows = client.realtime.follow(query.metrics, **query.arguments)
+        windows.check()
+        quotas = await client.quota()
+        per_day = {quota.endpoint: quota.per_day for quota in quotas}
+        costs = daily_costs(per_day, query.metrics, query.share)
+        metrics.stale_after = query.stale_after or default_stale_after(costs)
+        metrics.record_quota(quotas)
+        with ExitStack() as server:
+            try:
+                url = server.enter_context(metrics_server(metrics.registry, host, port))
+            except OSError as error:
+                raise _cannot_listen(host, port, error) from error
+            _print(f"serving {url}; stop with Ctrl-C")
+            for cost in costs:
+                _print(str(cost))
+            _print(f"a value expires {metrics.stale_after:.0f} s after the end of its window")
+            try:
+                await export_windows(client, metrics, windows)
+            finally:
+                _print(f"stopped; {format_requests(client.sent) or 'no request'} sent")
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine until it ends, or until Ctrl-C or SIGTERM."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Closing the loop removes the handlers. Windows has none, and there Ctrl-C raises KeyboardInterrupt.
+        with suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _print(text: str) -> None:
+    one_line(err(), f"agora-analytics: {text}")
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> InvalidRequest:
+    reason = (error.strerror or str(error)).lower()
+    return InvalidRequest(
+        f"cannot listen on {host}:{port}: {reason}; choose another --port (0: any free port) or --host"
+    )
