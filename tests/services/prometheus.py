@@ -113,6 +113,7 @@ class Prometheus(Server):
             self._program,
             f"--config.file={self._config}",
             f"--storage.tsdb.path={self._data}",
+            "--storage.tsdb.retention.time=100y",  # samples have fixed times
             f"--web.listen-address={HOST}:{self.port}",
         ]
 

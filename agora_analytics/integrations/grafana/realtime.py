@@ -11,6 +11,7 @@ from agora_analytics.integrations.metric_names import (
     CLIENT_METRICS,
     ENDPOINT,
     LIVE_METRICS,
+    METRIC,
     QUALITY_METRICS,
     VENDOR,
     WAIT_REASON,
@@ -50,13 +51,15 @@ def _now(title: str, description: str, metric: str, *, below: bool = False) -> P
 
 
 def _over_time(title: str, metrics: dict[str, str], *, below: bool = False) -> Panel:
+    """Return the panel of shares over time: of each app, or of its worst group with `--by`."""
     first = next(iter(metrics))
+    worst = "min" if below else "max"
     return Panel(
         title=title,
         description="; ".join(f"{name}: {QUALITY_METRICS[metric].description}" for metric, name in metrics.items())
         + f" {SOURCE}",
         kind="timeseries",
-        queries=tuple(Query(_value(metric), f"{name} {_BY_APP}") for metric, name in metrics.items()),
+        queries=tuple(Query(f"{worst} by ({_APP}) ({_value(metric)})", f"{name} {_BY_APP}") for metric, name in metrics.items()),
         unit="percentunit",
         lowest="red" if below else "green",
         limits=green_above(first) if below else red_above(first),
@@ -110,8 +113,8 @@ REALTIME = Dashboard(
                 description="Users in calls, and channels with at least one user.",
                 kind="timeseries",
                 queries=(
-                    Query(f"{_USERS}{_SELECTED}", f"users {_BY_APP}"),
-                    Query(f"{_CHANNELS}{_SELECTED}", f"channels {_BY_APP}"),
+                    Query(f"sum by ({_APP}) ({_USERS}{_SELECTED})", f"users {_BY_APP}"),
+                    Query(f"sum by ({_APP}) ({_CHANNELS}{_SELECTED})", f"channels {_BY_APP}"),
                 ),
                 low=0,
                 interval="20s",
@@ -120,12 +123,12 @@ REALTIME = Dashboard(
         "Data": (
             Panel(
                 title="Age of the newest window",
-                description="Seconds since the end of the newest window with values. Agora publishes a window of 20 s about "
-                "30 s after its end, so more than two minutes mean that the exporter does not receive data.",
+                description="Seconds since the end of the newest window with values. It grows until the next request: up to about "
+                "six minutes with all metrics, because the daily quota allows no more requests. Red above 15 minutes.",
                 kind="timeseries",
-                queries=(Query(f"time() - {_END}{_SELECTED}", _BY_APP),),
+                queries=(Query(f"time() - max by ({_APP}) ({_END}{_SELECTED})", _BY_APP),),
                 unit="s",
-                limits=((120, "red"),),
+                limits=((900, "red"),),
                 low=0,
             ),
             Panel(
@@ -135,8 +138,8 @@ REALTIME = Dashboard(
                 kind="timeseries",
                 queries=(
                     Query(
-                        f"sum by ({label('rtc.metric')}) (increase({_LOST}[$__rate_interval])) or vector(0)",
-                        f"{{{{{label('rtc.metric')}}}}}",
+                        f"sum by ({label(METRIC)}) (increase({_LOST}[$__rate_interval]))",
+                        f"{{{{{label(METRIC)}}}}}",
                     ),
                 ),
                 low=0,
@@ -212,9 +215,9 @@ REALTIME = Dashboard(
             ),
             Panel(
                 title="Requests left today",
-                description="Requests of each daily quota that may still be sent today (UTC).",
+                description="Requests that may still be sent today (UTC), of each daily quota of which some were sent.",
                 kind="timeseries",
-                queries=(Query(_LEFT, _BY_ENDPOINT),),
+                queries=(Query(f"{_LEFT} < {_LIMIT}", _BY_ENDPOINT),),
                 low=0,
             ),
         ),
