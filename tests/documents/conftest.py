@@ -90,7 +90,7 @@ def page_runner(simulated_vendors, tmp_path, monkeypatch):
 def free_ports() -> dict[str, str]:
     """Return a free port for each port that a page names. All are bound at once, so that they differ."""
     with ExitStack() as probes:
-        bound = {port: probes.enter_context(socket.socket()) for port in ("8000", "8080", "9000")}
+        bound = {port: probes.enter_context(socket.socket()) for port in ("8000", "8080", "9000", "9464")}
         for probe in bound.values():
             probe.bind(("127.0.0.1", 0))
         return {port: str(probe.getsockname()[1]) for port, probe in bound.items()}

@@ -118,7 +118,8 @@ async def _serve(account: AgoraAccount, query: ExportedQuery, host: str, port: i
 
     metrics = PrometheusMetrics()
     async with account.client(observer=metrics) as client:
-        windows = client.realtime.follow(query.metrics, **query.arguments)
+        # From a window that is available already, so that there are values at once.
+        windows = client.realtime.follow(query.metrics, since="2m", **query.arguments)
         windows.check()
         quotas = await client.quota()
         per_day = {quota.endpoint: quota.per_day for quota in quotas}
@@ -136,8 +137,9 @@ async def _serve(account: AgoraAccount, query: ExportedQuery, host: str, port: i
             _print(f"a value expires {metrics.stale_after:.0f} s after the end of its window")
             try:
                 await export_windows(client, metrics, windows)
-            finally:
+            except asyncio.CancelledError:
                 _print(f"stopped; {format_requests(client.sent) or 'no request'} sent")
+                raise
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:

@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-from agora_analytics.agora.follow import LiveWindow
-from agora_analytics.agora.stat_records import Point
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.events import QuotaClosed, WindowsLost
 from agora_analytics.errors import ConfigurationError
@@ -15,6 +13,7 @@ from agora_analytics.messages import FailureKind
 from tests.agora.harness import SINCE, UNTIL, make_harness, scripted
 from tests.conftest import NOW, ok
 from tests.integrations.otel.conftest import make_telemetry
+from tests.integrations.windows import live_window
 
 GOOD = ok(call_lists=[], total_size=0)
 REQUESTS, WAITS = "http.client.request.duration", "agora_analytics.client.wait.duration"
@@ -32,20 +31,6 @@ def clock():
 @pytest.fixture
 def live(clock):
     return make_telemetry(now=lambda: clock[0])
-
-
-def window(ts, *points, metrics=("userCount", "videoFreezeRate")):
-    rows = tuple(
-        Point(
-            ts=ts,
-            metric=metric,
-            value=value,
-            dimension=group and "country",
-            dimension_value=group,
-        )
-        for metric, value, group in points
-    )
-    return LiveWindow(ts=int(ts), rows=rows, metrics=metrics)
 
 
 def test_requests_and_waits_are_histograms_with_few_attributes(telemetry):
@@ -118,7 +103,7 @@ def test_spent_quota_remains_zero_until_midnight(live, clock):
 
 def test_window_is_exported_until_it_is_stale(live, clock):
     live.observer.record(
-        window(NOW - 40, ("userCount", 7, None), ("videoFreezeRate", 0.02, None)), app_id="app"
+        live_window(NOW - 40, ("userCount", 7, None), ("videoFreezeRate", 0.02, None)), app_id="app"
     )
     live.observer(
         WindowsLost(
@@ -141,8 +126,8 @@ def test_window_is_exported_until_it_is_stale(live, clock):
 
 
 def test_value_that_the_next_window_does_not_have_is_dropped(live):
-    live.observer.record(window(NOW - 60, ("userCount", 7, None), ("videoFreezeRate", 0.02, None)))
-    live.observer.record(window(NOW - 40, ("userCount", 8, None), ("videoFreezeRate", None, None)))
+    live.observer.record(live_window(NOW - 60, ("userCount", 7, None), ("videoFreezeRate", 0.02, None)))
+    live.observer.record(live_window(NOW - 40, ("userCount", 8, None), ("videoFreezeRate", None, None)))
     points = live.points()
     assert points["rtc.active_users"][1][0].value == 8
     assert not points.get("rtc.video.freeze", (None, []))[1]
@@ -150,23 +135,23 @@ def test_value_that_the_next_window_does_not_have_is_dropped(live):
 
 def test_largest_groups_are_exported_and_the_others_counted(live):
     groups = [("userCount", number, f"C{number}") for number in range(1, 131)]
-    live.observer.record(window(NOW - 40, *groups))
+    live.observer.record(live_window(NOW - 40, *groups))
     points = live.points()
     exported = {p.attributes["rtc.country"]: p.value for p in points["rtc.active_users"][1]}
     assert exported == {f"C{number}": number for number in range(31, 131)}
     assert points["rtc.window.omitted_groups"][1][0].value == 30
-    live.observer.record(window(NOW - 20))  # nobody is in a call
+    live.observer.record(live_window(NOW - 20))  # nobody is in a call
     assert not live.points().get("rtc.active_users", (None, []))[1]
 
 
 def test_two_queries_with_the_same_metric_export_the_newer_value_once(live):
-    live.observer.record(window(NOW - 40, ("userCount", 8, None), metrics=("userCount",)))
-    live.observer.record(window(NOW - 60, ("userCount", 7, None)))
+    live.observer.record(live_window(NOW - 40, ("userCount", 8, None), metrics=("userCount",)))
+    live.observer.record(live_window(NOW - 60, ("userCount", 7, None)))
     assert [point.value for point in live.points()["rtc.active_users"][1]] == [8]
 
 
 def test_names_and_units_are_those_of_the_table(live):
-    live.observer.record(window(NOW - 40, ("userCount", 7, None), ("videoFreezeRate", 0.02, None)))
+    live.observer.record(live_window(NOW - 40, ("userCount", 7, None), ("videoFreezeRate", 0.02, None)))
     table = {metric.name: metric for metric in ALL_METRICS}
     for name, (metric, points) in live.points().items():
         assert metric.unit == table[name].unit

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, checked with promtool and a Prometheus server."""
