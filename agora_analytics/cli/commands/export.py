@@ -10,6 +10,7 @@ import typer
 from attrs import frozen
 
 from agora_analytics.agora.enums import Product, RealtimeMetric
+from agora_analytics.agora.window_policies import GRID
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import format_requests
 from agora_analytics.cli.commands.insights import OnlyOption, ProductOption
@@ -57,14 +58,13 @@ class ExportedQuery:
         ),
     ] = 0.9
     stale_after: Annotated[
-        float | None,
+        float,
         typer.Option(
             min=1,
             metavar="SECONDS",
-            help="Export a value for so long after the end of its window. Default: twice the time between two "
-            "requests of a metric, at least 300.",
+            help="Serve a value for so long if no newer window arrives.",
         ),
-    ] = None
+    ] = 300
 
     def __attrs_post_init__(self) -> None:
         if self.only and not self.by:
@@ -105,26 +105,26 @@ def prometheus(
 ) -> None:
     """Serve real-time quality and the client's own metrics to Prometheus, until Ctrl-C.
 
-    A scrape sends no request: one task fetches every window of 20 seconds, within the day's quota, and the newest window
-    is served. With several metrics, a request fetches several windows at a time. docs/howto/observability.md has the names
-    of the metrics.
+    A scrape sends no request: one task fetches every window of 20 seconds, within the day's quota. A request fetches
+    several windows at a time, so each window is served a fixed time after its end, which grows with the number of metrics.
+    docs/howto/observability.md has the names of the metrics.
     """
     asyncio.run(_until_stopped(_serve(account, query, host, port)))
 
 
 async def _serve(account: AgoraAccount, query: ExportedQuery, host: str, port: int) -> None:
     from agora_analytics.integrations.prometheus import PrometheusMetrics, metrics_server
-    from agora_analytics.integrations.realtime_export import daily_costs, default_stale_after, export_windows
+    from agora_analytics.integrations.realtime_export import daily_costs, export_windows, lag_of
 
     metrics = PrometheusMetrics()
     async with account.client(observer=metrics) as client:
-        # From a window that is available already, so that there are values at once.
-        windows = client.realtime.follow(query.metrics, since="2m", **query.arguments)
-        windows.check()
         quotas = await client.quota()
-        per_day = {quota.endpoint: quota.per_day for quota in quotas}
-        costs = daily_costs(per_day, query.metrics, query.share)
-        metrics.stale_after = query.stale_after or default_stale_after(costs)
+        costs = daily_costs(quotas, query.metrics, query.share)
+        lag = lag_of(costs)
+        # From a window that is due already, so that there are values at once.
+        windows = client.realtime.follow(query.metrics, since=f"{lag + GRID:.0f}s", **query.arguments)
+        windows.check()
+        metrics.stale_after = lag + query.stale_after
         metrics.record_quota(quotas)
         with ExitStack() as server:
             try:
@@ -134,9 +134,9 @@ async def _serve(account: AgoraAccount, query: ExportedQuery, host: str, port: i
             _print(f"serving {url}; stop with Ctrl-C")
             for cost in costs:
                 _print(str(cost))
-            _print(f"a value expires {metrics.stale_after:.0f} s after the end of its window")
+            _print(f"each window of 20 s is served {lag:.0f} s after its end")
             try:
-                await export_windows(client, metrics, windows)
+                await export_windows(client, metrics, windows, lag=lag)
             except asyncio.CancelledError:
                 _print(f"stopped; {format_requests(client.sent) or 'no request'} sent")
                 raise

@@ -7,15 +7,19 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from itertools import pairwise
 
 import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agora_analytics.agora.enums import RealtimeMetric
+from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.engine.engine import Quota
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import utc_day
 from agora_analytics.integrations.prometheus import PrometheusMetrics
-from agora_analytics.integrations.realtime_export import daily_costs, default_stale_after, export_windows
+from agora_analytics.integrations.realtime_export import daily_costs, export_windows, lag_of
 from agora_analytics.simulator import Simulator, World, serve_in_thread
 from tests.agora.harness import make_harness
 from tests.cli.conftest import command, environment, fails, start  # noqa: F401 - fixtures
@@ -73,9 +77,9 @@ def test_exporter_serves_until_it_is_terminated(start, simulator, simulator_url,
     match = SERVING.fullmatch(lines[0])
     assert match, lines
     assert lines[1:] == [
-        f"agora-analytics: realtime/{name}/by_time_20sec: at most 1,296 of 1,440 requests a day, a new window every 67 s\n"
+        f"agora-analytics: realtime/{name}/by_time_20sec: at most 1,296 of 1,440 requests a day\n"
         for name in ("usage", "quality")
-    ] + ["agora-analytics: a value expires 300 s after the end of its window\n"]
+    ] + ["agora-analytics: each window of 20 s is served 147 s after its end\n"]
     url = match[1]
     until(lambda: named(scrape(url), "rtc_active_users"))
     before = simulator.seen.requests.total()
@@ -132,47 +136,54 @@ def test_wrong_input_is_refused_before_the_server_starts(fails, simulator, simul
     assert simulator.seen.requests.total() == before
 
 
-def follow_for(seconds, *, plan, before=None):
-    """Export for a time on the virtual clock; return the metrics, the harness and the scrapes of each minute."""
+REALTIME = list(map(str, RealtimeMetric))
+USAGE, QUALITY = "realtime/usage/by_time_20sec", "realtime/quality/by_time_20sec"
+
+
+def follow_for(seconds, metrics, *, plan, before=None, **simulator):
+    """Export for a time on the virtual clock; return the harness and a scrape every 20 seconds."""
     world = World.generate(seed=5, since=NOW - 3600, until=NOW + 6 * 3600, calls=60, simple=True)
-    harness = make_harness(world, plan)
-    metrics = PrometheusMetrics(now=harness.clock.now)
-    scrapes = []
+    harness, scrapes = make_harness(world, plan, **simulator), []
+    now = harness.clock.now
+    observer = PrometheusMetrics(now=now)
+
+    async def scrape_regularly():
+        await anyio.sleep(10)  # between two windows
+        while True:
+            await anyio.sleep(20)
+            samples = [sample for family in observer.registry.collect() for sample in family.samples]
+            scrapes.append({(each.name, *sorted(each.labels.items())): each.value for each in samples})
 
     async def job(client):
         if before is not None:
             await before(client)
+        lag = lag_of(daily_costs(await client.quota(), metrics, 0.9))
+        observer.stale_after = lag + 300
+        windows = client.realtime.follow(metrics, since=f"{lag + 20:.0f}s")
         with anyio.move_on_after(seconds):
             async with anyio.create_task_group() as tasks:
-                windows = client.realtime.follow(["userCount", "videoFreezeRate"])
-                tasks.start_soon(export_windows, client, metrics, windows)
-                while True:
-                    await anyio.sleep(60)
-                    scrapes.append(
-                        {
-                            (sample.name, *sorted(sample.labels.items())): sample.value
-                            for family in metrics.registry.collect()
-                            for sample in family.samples
-                        }
-                    )
+                tasks.start_soon(scrape_regularly)
+                await export_windows(client, observer, windows, lag=lag, now=now)
 
-    harness.run(job, observer=[metrics, harness.events.append])
+    harness.run(job, observer=[observer, harness.events.append])
     return harness, scrapes
 
 
-def test_values_are_those_of_the_world_and_quotas_are_current():
-    harness, scrapes = follow_for(1800, plan="enterprise")
+@pytest.mark.parametrize("plan", ["premium", "enterprise"])
+@pytest.mark.parametrize("metrics", [["userCount", "videoFreezeRate"], REALTIME], ids=["two", "all"])
+def test_each_scrape_has_the_next_window_and_the_quotas(plan, metrics):
+    harness, scrapes = follow_for(3600, metrics, plan=plan, latency=(0.02, 0.08))
+    times = [time for each in scrapes for time in named(each, "rtc_window_time_seconds").values()]
+    assert len(times) > len(scrapes) - 4  # Premium allows three requests a minute
+    assert {later - earlier for earlier, later in pairwise(times[1:])} == {20}
     last = scrapes[-1]
-    (time_of_window,) = named(last, "rtc_window_time_seconds").values()
-    assert 0 < harness.clock.now() - time_of_window < 200
     (users,) = named(last, "rtc_active_users").values()
     assert users > 0
     remaining = named(last, "agora_analytics_client_quota_remaining")
-    sent = harness.requests["realtime/usage/by_time_20sec"]
-    assert remaining[(("agora_analytics_endpoint", "realtime/usage/by_time_20sec"),)] == pytest.approx(
-        1440 - sent, abs=3
-    )
+    left = harness.client()._engine.limits(Endpoint(name=USAGE, path="/")).per_day - harness.requests[USAGE]
+    assert remaining[(("agora_analytics_endpoint", USAGE),)] == pytest.approx(left, abs=3)
     assert set(named(last, "rtc_window_lost_total").values()) == {0}
+    assert harness.refusals == {}
 
 
 def test_spent_quota_is_reported_and_the_exporter_stays_up():
@@ -180,25 +191,30 @@ def test_spent_quota_is_reported_and_the_exporter_stays_up():
 
     async def spend(client):
         engine = client._engine
-        budget = engine._budget("realtime/usage/by_time_20sec")
+        budget = engine._budget(USAGE)
         await engine._ledger.close_day(budget, utc_day(engine.server_time.now()))
 
-    _, scrapes = follow_for(1800, plan="premium", before=spend)
+    _, scrapes = follow_for(1800, ["userCount", "videoFreezeRate"], plan="premium", before=spend)
     last = scrapes[-1]
     remaining = named(last, "agora_analytics_client_quota_remaining")
-    assert remaining[(("agora_analytics_endpoint", "realtime/usage/by_time_20sec"),)] == 0
+    assert remaining[(("agora_analytics_endpoint", USAGE),)] == 0
     assert named(last, "rtc_active_users") == {}
-    assert len(scrapes) == 29
+    assert len(scrapes) == 89
 
 
-def test_cost_and_expiry_follow_from_the_number_of_metrics():
-    per_day = {"realtime/usage/by_time_20sec": 1440, "realtime/quality/by_time_20sec": 1440}
-    costs = daily_costs(per_day, ["userCount", "videoFreezeRate", "networkDelay", "audioFreezeRate"], 0.9)
-    assert [(cost.requests, round(cost.interval)) for cost in costs] == [(1296, 67), (1296, 200)]
-    assert default_stale_after(costs) == 400
-    generous = dict.fromkeys(per_day, 100_000)
-    (cost,) = daily_costs(generous, ["userCount"], 1)
-    assert (cost.requests, cost.interval) == (4320, 20)
-    assert default_stale_after([cost]) == 300
+def quota(endpoint, **more):
+    return Quota(endpoint=endpoint, **{"period": 60, "spent": 0, "closed": False, "opens_at": NOW} | more)
+
+
+def test_cost_and_lag_follow_from_the_plan_and_the_number_of_metrics():
+    quotas = [quota(endpoint, per_day=1440, requests=10) for endpoint in (USAGE, QUALITY)]
+    costs = daily_costs(quotas, ["userCount", "videoFreezeRate", "networkDelay", "audioFreezeRate"], 0.9)
+    assert [(cost.requests, round(cost.interval), cost.duration) for cost in costs] == [
+        (1296, 67, 0),
+        (1296, 200, 12),
+    ]
+    assert lag_of(costs) == 292
+    (cost,) = daily_costs([quota(USAGE, per_day=100_000, requests=10)], ["userCount"], 1)
+    assert (cost.requests, cost.interval, lag_of([cost])) == (4320, 20, 100)
     with pytest.raises(InvalidRequest, match="does not include Real-time"):
-        daily_costs({}, ["userCount"], 1)
+        daily_costs([], ["userCount"], 1)
