@@ -31,7 +31,8 @@ def request_events(
 ) -> Iterator[None]:
     """Report the start and the end of a request. Events within the block have its number."""
     token = current_request.set(next(_numbers))
-    began, error = _now(), ""
+    clock = asyncio.get_running_loop().time  # also works if the coroutine is closed after its loop
+    began, error = clock(), ""
     observer(RequestStarted(endpoint=endpoint.name))
     try:
         yield
@@ -40,7 +41,7 @@ def request_events(
         raise
     finally:
         observer(
-            RequestEnded(endpoint=endpoint.name, error=error, attempts=len(trail), elapsed=_now() - began)
+            RequestEnded(endpoint=endpoint.name, error=error, attempts=len(trail), elapsed=clock() - began)
         )
         current_request.reset(token)
 
@@ -59,6 +60,7 @@ class AttemptEvents:
         self._endpoint = endpoint
         self._number = number
         self._observer = observer
+        self._clock = asyncio.get_running_loop().time
         self._host: str | None = None
         self._began = 0.0
 
@@ -74,14 +76,14 @@ class AttemptEvents:
                     endpoint=self._endpoint.name,
                     host=self._host,
                     reason=kind.__name__,
-                    elapsed=_now() - self._began,
+                    elapsed=self._clock() - self._began,
                     attempt=self._number,
                 )
             )
 
     def start(self, host: str, payload: Payload) -> None:
         """Report that the request is handed to the transport."""
-        self._host, self._began = host, _now()
+        self._host, self._began = host, self._clock()
         self._observer(
             AttemptStarted(
                 endpoint=self._endpoint.name,
@@ -115,7 +117,3 @@ class AttemptEvents:
                 attempt=number,
             )
         self._observer(event)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
