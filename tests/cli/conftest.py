@@ -12,42 +12,60 @@ pytest.importorskip("duckdb")
 pytest.importorskip("uvicorn")
 
 from agora_analytics.simulator import DEMO_APP_ID, Simulator, World, serve_in_thread
+from tests.cli.forked_command import READ_AT_THE_START, ForkedCommand, start_server
 
 SECRET = "demo-customer-secret"
 LONGEST = 120.0  # seconds that a command may live, so that a test which reads its lines never hangs
 
 
+KEPT = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+KEPT |= {"PYTHONWARNINGS": "error"}
+
+
 @pytest.fixture
 def environment(tmp_path):
     """The environment of a command: the demo credentials and folders of its own."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
-    return kept | {
+    return KEPT | {
         "HOME": str(tmp_path),
         "XDG_STATE_HOME": str(tmp_path / "state"),
         "AGORA_CUSTOMER_ID": "demo-customer-id",
         "AGORA_CUSTOMER_SECRET": SECRET,
         "AGORA_APP_ID": DEMO_APP_ID,
         "AGORA_PLAN": "enterprise",
-        "PYTHONWARNINGS": "error",
     }
 
 
+@pytest.fixture(scope="session")
+def fork_server():
+    """The socket of a process that forks for each command; None where there is no such process."""
+    if sys.platform != "linux":
+        yield None
+        return
+    with start_server(KEPT) as server:
+        yield server
+
+
 @pytest.fixture
-def start(environment, tmp_path):
+def start(environment, tmp_path, fork_server):
     """Start the real command in a process that is killed at the end of the test."""
     running = []
 
-    def start(*words, **options):
-        extra = options.pop("env", {})
+    def process_of(words, extra, options):
+        variables = {name: value for name, value in (environment | extra).items() if value is not None}
+        if fork_server and not options and not any(name.startswith(READ_AT_THE_START) for name in extra):
+            return ForkedCommand(fork_server, words, tmp_path, variables)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "agora_analytics", *map(str, words)],
+        return subprocess.Popen(
+            [sys.executable, "-m", "agora_analytics", *words],
             text=True,
             encoding="utf-8",
             cwd=tmp_path,
-            env={name: value for name, value in (environment | extra).items() if value is not None},
+            env=variables,
             **pipes | options,
         )
+
+    def start(*words, env=None, **options):
+        process = process_of([*map(str, words)], env or {}, options)
         end = threading.Timer(LONGEST, process.kill)
         end.daemon = True
         end.start()
