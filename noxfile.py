@@ -26,6 +26,11 @@ os.environ.setdefault("PIP_COMPILE", "0")
 # rewrite the assertions of all tests in each of its processes.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system of Linux; pytest makes folders there that only the user can read
+if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > 4 << 30:
+    # Tests write thousands of small files and flush each of them to its disk, as a store must.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
 PROJECT = nox.project.load_toml("pyproject.toml")
 GROUPS = PROJECT["dependency-groups"]
 PYTHONS = nox.project.python_versions(PROJECT)
