@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
-from agora_analytics.store import duckdb_connection
+from agora_analytics.store import duckdb_connection, query_limits
 from agora_analytics.store.failures import damaged, retry_if_moved
 from agora_analytics.store.layout import Layout, parquet_names, partitions
 from agora_analytics.store.query_errors import (
@@ -57,10 +57,14 @@ def fetch(
         StoreError: if a file is damaged or cannot be read.
     """
     require_folders(allow)
+
+    def attempt() -> T:
+        connection = duckdb_connection.connect()
+        with query_limits.running(connection):
+            return read(_relation(connection, layout, text, allow, use_rollups))
+
     with translate_query_errors(layout):
-        return retry_if_moved(
-            lambda: read(_relation(layout, text, allow, use_rollups)), partial(is_missing_file, layout)
-        )
+        return retry_if_moved(attempt, partial(is_missing_file, layout))
 
 
 def stream(
@@ -162,9 +166,12 @@ def table(layout: Layout, name: str) -> pa.Table:
 
 
 def _relation(
-    layout: Layout, text: str, allow: Sequence[Path] | None, use_rollups: bool
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    text: str,
+    allow: Sequence[Path] | None,
+    use_rollups: bool,
 ) -> duckdb.DuckDBPyRelation:
-    connection = duckdb_connection.connect()
     try:
         query = check_statement(connection, text, sandboxed=allow is not None)
         try:

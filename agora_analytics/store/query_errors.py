@@ -57,6 +57,8 @@ def duckdb_error(message: str) -> duckdb.Error:
         >>> type(duckdb_error("Out of Range Error: Overflow")).__name__
         'OutOfRangeException'
     """
+    if message.startswith("INTERRUPT Error"):
+        return duckdb.InterruptException(message)
     words = message.partition(" Error: ")[0].split()
     name = "".join(word[0].upper() + word[1:] for word in words) + "Exception"
     kind = getattr(duckdb, name, duckdb.Error)
@@ -87,6 +89,8 @@ def _names_other_file(layout: Layout, message: str) -> bool:
 
 
 def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
+    if isinstance(problem, duckdb.InterruptException):
+        return StoreError("the query was interrupted")
     if isinstance(problem, duckdb.OutOfMemoryException):
         return StoreError(f"the query ran out of memory: {one_line(problem)}; select fewer rows or columns")
     if _MISSING_EXTENSION.search(str(problem)):  # a store needs none

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+import duckdb
 import pyarrow as pa
 
 from agora_analytics.store import query
@@ -14,6 +15,8 @@ from agora_analytics.store.parquet_store import ParquetStore
 if TYPE_CHECKING:
     from agora_analytics.store.bucket.bucket_query import Snapshot
     from agora_analytics.store.bucket.bucket_store import BucketStore
+
+T = TypeVar("T")
 
 
 def stream(
@@ -33,6 +36,18 @@ def stream(
     if isinstance(store, ParquetStore):
         return query.stream(Layout(store.path), text, allow)
     return _snapshot(store).stream(text, allow)
+
+
+def fetch(
+    store: "ParquetStore | BucketStore",
+    text: str,
+    read: Callable[[duckdb.DuckDBPyRelation], T],
+    allow: Sequence[Path] | None = None,
+) -> T:
+    """Return what `read` returns for the relation of a query. Its arguments and errors are those of `stream`."""
+    if isinstance(store, ParquetStore):
+        return query.fetch(Layout(store.path), text, read, allow)
+    return _snapshot(store).fetch(text, read, allow)
 
 
 def reader(store: "ParquetStore | BucketStore") -> Callable[[str], pa.Table]:

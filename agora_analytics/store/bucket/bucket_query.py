@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from agora_analytics.errors import InvalidRequest, StoreError
 from agora_analytics.schemas import TABLES, table_schema
-from agora_analytics.store import duckdb_connection, query
+from agora_analytics.store import duckdb_connection, query, query_limits
 from agora_analytics.store.bucket.bucket_errors import FAILURES, bucket_error, bucket_errors
 from agora_analytics.store.bucket.delta_tables import DeltaTables, files_of, metrics_units
 from agora_analytics.store.bucket.objects import concurrently
@@ -106,14 +106,17 @@ class Snapshot:
         """
         query.require_folders(allow)
         with self.translate_errors():
-            return read(self._relation(text, allow))
+            connection = duckdb_connection.connect()
+            with query_limits.running(connection):
+                return read(self._relation(connection, text, allow))
 
     def stream(self, text: str, allow: Sequence[Path] | None = None) -> tuple[pa.Schema, Iterator[pa.Table]]:
         """Run a query; return the schema of its rows, and the rows as tables of some thousand rows."""
         return query.batches(lambda read: self.fetch(text, read, allow), self.translate_errors)
 
-    def _relation(self, text: str, allow: Sequence[Path] | None) -> duckdb.DuckDBPyRelation:
-        connection = duckdb_connection.connect()
+    def _relation(
+        self, connection: duckdb.DuckDBPyConnection, text: str, allow: Sequence[Path] | None
+    ) -> duckdb.DuckDBPyRelation:
         try:
             statement = check_statement(connection, text, sandboxed=allow is not None)
             for table in TABLES:
