@@ -30,7 +30,7 @@ from agora_analytics.cli.commands.store import compact, harvest, rollup, sql
 from agora_analytics.cli.commands.views import views
 from agora_analytics.cli.commands.why import why
 from agora_analytics.cli.runner import MEANINGS
-from agora_analytics.cli.visible_text import visible
+from agora_analytics.core.hidden_characters import visible
 from agora_analytics.logs import VARIABLE, StderrHandler, set_up
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {

@@ -12,7 +12,7 @@ from rich.text import Text
 from agora_analytics.cli.metric_titles import title_of
 from agora_analytics.cli.output.columns import NO_VALUE, as_clock, one_line_text, percent_text
 from agora_analytics.cli.sparkline import sparkline
-from agora_analytics.cli.visible_text import visible
+from agora_analytics.core.hidden_characters import visible
 from agora_analytics.insight.call_charts import CallCharts, Measure, UserCharts, Values
 from agora_analytics.instants import iso
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agora_analytics.cli.sparkline import sparkline
-from agora_analytics.cli.visible_text import is_utf8, visible
+from agora_analytics.core.hidden_characters import is_utf8, visible
 from agora_analytics.insight.diagnosis.words import verdict
 from agora_analytics.instants import iso
 

@@ -15,7 +15,8 @@ import typer
 
 from agora_analytics import errors
 from agora_analytics.cli import terminal
-from agora_analytics.cli.visible_text import escape_what_is_not_encodable, visible
+from agora_analytics.cli.visible_text import escape_what_is_not_encodable
+from agora_analytics.core.hidden_characters import visible
 
 DONE, UNEXPECTED, WRONG_INPUT = 0, 1, 2
 WRONG_DATA, UNAVAILABLE, CANNOT_CREATE, CANNOT_STORE = 65, 69, 73, 74

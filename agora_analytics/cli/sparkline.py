@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agora_analytics.cli.output.columns import TableColumn
-from agora_analytics.cli.visible_text import is_utf8
+from agora_analytics.core.hidden_characters import is_utf8
 
 _FEWEST = 3  # points of a chart
 _WIDEST = 60  # characters of a chart

@@ -12,7 +12,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 from rich.theme import Theme
 
-from agora_analytics.cli.visible_text import TerminalText, Writable, is_utf8, use_utf8, visible
+from agora_analytics.cli.visible_text import TerminalText, Writable, use_utf8
+from agora_analytics.core.hidden_characters import is_utf8, visible
 from agora_analytics.errors import InvalidRequest
 
 _THEME = Theme({"fact": "bold", "faint": "dim", "good": "green", "bad": "bold red", "warn": "yellow"})

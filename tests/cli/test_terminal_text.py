@@ -19,7 +19,7 @@ from agora_analytics.cli.harvest_summary import show_summary
 from agora_analytics.cli.output.columns import RowKind, TableColumn, plain
 from agora_analytics.cli.output.table import LiveTableWriter
 from agora_analytics.cli.terminal import err, one_line, out, status_line
-from agora_analytics.cli.visible_text import _HIDDEN, visible, visible_json
+from agora_analytics.core.hidden_characters import _HIDDEN, visible, visible_json
 from agora_analytics.core.windows import Window
 from agora_analytics.harvest import CallSkipped, HarvestReport
 from agora_analytics.simulator import World

@@ -35,7 +35,7 @@ from agora_analytics.cli.output.columns import (
     with_unit,
 )
 from agora_analytics.cli.terminal import data, err, one_line, standard_input
-from agora_analytics.cli.visible_text import visible_json
+from agora_analytics.core.hidden_characters import visible_json
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE

@@ -7,7 +7,7 @@ import typer
 from agora_analytics.cli.options import SinceOption, StoreOption, UntilOption, option_groups
 from agora_analytics.cli.output import Format, PageOutput, atomic_file
 from agora_analytics.cli.terminal import data
-from agora_analytics.cli.visible_text import visible_json
+from agora_analytics.core.hidden_characters import visible_json
 from agora_analytics.errors import InvalidRequest
 
 

@@ -13,7 +13,7 @@ from agora_analytics.cli.output.columns import NO_VALUE, Cells, RowKind, TableCo
 from agora_analytics.cli.output.layout import TableLayout, lay_out
 from agora_analytics.cli.output.writers import RowWriter, csv_cell, plain_value
 from agora_analytics.cli.sparkline import chart_lines
-from agora_analytics.cli.visible_text import visible
+from agora_analytics.core.hidden_characters import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from agora_analytics.cli.output.columns import RowKind
 from agora_analytics.cli.terminal import data
-from agora_analytics.cli.visible_text import visible_json
+from agora_analytics.core.hidden_characters import visible_json
 
 if TYPE_CHECKING:
     from _csv import Writer as CsvRows
