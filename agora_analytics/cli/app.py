@@ -19,6 +19,7 @@ from agora_analytics.cli.commands.fleet import app as fleet
 from agora_analytics.cli.commands.fleet import worker
 from agora_analytics.cli.commands.insights import quality, usage
 from agora_analytics.cli.commands.inspect_call import inspect
+from agora_analytics.cli.commands.mcp import mcp
 from agora_analytics.cli.commands.metrics import metrics
 from agora_analytics.cli.commands.opentok import app as opentok
 from agora_analytics.cli.commands.realtime import realtime
@@ -131,7 +132,7 @@ def epilog_of(command: str) -> str | None:
 _PANELS = {
     "Calls": (calls, inspect, why, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
-    "Store": (harvest, sql, score, compare, report, views, compact, rollup),
+    "Store": (harvest, sql, score, compare, report, mcp, compact, rollup),
     "Many accounts": (worker,),
     "Quota": (quota, estimate),
     "Without an account": (demo, simulate),
