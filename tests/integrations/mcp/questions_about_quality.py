@@ -133,11 +133,6 @@ COMPARISONS = (
         ("compare", {"metric": "round_trip_time", "before": "2026-11-01..2026-11-09", "after": "2026-11-08..2026-11-15"}),
         "overlap",
     ),
-    refused(
-        "Compare the summer.",
-        ("compare", {"metric": "round_trip_time", "before": "2026-06-01..2026-07-01", "after": "2026-07-01..2026-08-01"}),
-        "no metrics of calls",
-    ),
 )  # fmt: skip
 
 REPORTS = (

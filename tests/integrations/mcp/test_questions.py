@@ -4,6 +4,7 @@ No model is needed: each question has the calls that answer it. The answers are 
 """
 
 import asyncio
+import json
 
 import pytest
 from mcp import Client
@@ -22,14 +23,21 @@ IMPATIENT = QueryLimits(seconds=0.2)
 
 @pytest.fixture(scope="module")
 def answers(world, support, command):
-    """The results of all tool calls of each question, from one process."""
+    """The results of all tool calls of each question, from one process. The same call is made once."""
+    made = {}
+
+    async def result_of(client, server, tool, arguments):
+        key = (server, tool, json.dumps(arguments, sort_keys=True))
+        if key not in made:
+            result = await client.call_tool(tool, arguments)
+            made[key] = result.content[0].text if result.is_error else result.structured_content
+        return made[key]
 
     async def results_of(client, question):
         results = []
         for call in question.calls:
-            result = await client.call_tool(call.tool, call.filled(world, results))
-            text = result.content[0].text
-            results.append(text if result.is_error else result.structured_content)
+            arguments = call.filled(world, results)
+            results.append(await result_of(client, question.server, call.tool, arguments))
         return results
 
     async def ask_all():
