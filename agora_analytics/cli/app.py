@@ -91,6 +91,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "agora-analytics report --store calls.store --since 7d --output week.html",
         "agora-analytics report --store calls.store --since 7d --format json",
     ),
+    "mcp": ("agora-analytics mcp --store calls.store",),
     "sql": ('agora-analytics sql --store calls.store "select count(*) from calls"',),
     "views": ("agora-analytics views --store calls.store --output calls.duckdb",),
     "why": (

@@ -221,6 +221,7 @@ def test_every_example_in_the_help_succeeds(base_url, environment, world, tmp_pa
         "alert",
         "compare",
         "harvest",
+        "mcp",
         "report",
         "sql",
         "score",

@@ -34,7 +34,7 @@ _USERS = """
 """
 
 
-class StoredCall(ResultModel):
+class ListedCall(ResultModel):
     """One call."""
 
     vendor: str
@@ -53,7 +53,7 @@ class StoredCall(ResultModel):
 class CallPage(ResultModel):
     """A page of calls."""
 
-    calls: list[StoredCall] = Field(description="The latest start first.")
+    calls: list[ListedCall] = Field(description="The latest start first.")
     total: int = Field(description="Calls of all pages.")
     next: str | None = Field(
         default=None, description="Pass it as cursor for the next page. Absent on the last page."
@@ -126,11 +126,11 @@ def list_calls(
     return tool_result(result, text)
 
 
-def _call(row: dict[str, Any]) -> StoredCall:
+def _call(row: dict[str, Any]) -> ListedCall:
     values = {name: row[name] for name in ("vendor", "app_id", "call_id", "channel", "users", "finished")}
     seconds = (row["end"] - row["start"]).total_seconds()
     times = {name: time_text(row[name]) for name in ("start", "end")}
-    return StoredCall.model_validate(values | times | {"minutes": round(seconds / 60, 1)})
+    return ListedCall.model_validate(values | times | {"minutes": round(seconds / 60, 1)})
 
 
 def _after(cursor: str) -> str:

@@ -31,7 +31,7 @@ class Fact(ResultModel):
     limit: float | None = Field(default=None, description="Limit that the rule applies.")
 
 
-class Diagnosis(ResultModel):
+class CallVerdict(ResultModel):
     """Why a user's call was poor."""
 
     verdict: str = Field(description="The answer as a sentence.")
@@ -60,7 +60,7 @@ def why(
         ),
     ] = None,
     profile: Profile = "agora",
-) -> Annotated[CallToolResult, Diagnosis]:
+) -> Annotated[CallToolResult, CallVerdict]:
     """Say why one user's call was poor: whose side it was, the cause, from when to when, and the evidence.
 
     Use it for complaints: find the call with list_calls and the user with list_users first. "none" and "unknown" are answers;
@@ -75,7 +75,7 @@ def why(
     found = diagnose(opened.store, call_id, user, at=at, profile=profile)
     values = found.to_dict()
     facts = [{name: value for name, value in each.items() if name != "chart"} for each in values["evidence"]]
-    result = Diagnosis(
+    result = CallVerdict(
         **{name: values[name] for name in ("side", "cause", "party", "from", "to")},
         verdict=verdict(found),
         confidence=round(found.confidence, 3),

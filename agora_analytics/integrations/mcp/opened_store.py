@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from agora_analytics.instants import Instant, epoch_seconds
 from agora_analytics.store import open_store
 from agora_analytics.store.sql_guard import quoted, spellings
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-@frozen
 class OpenedStore:
     """A store with the queries of tools.
 
@@ -24,7 +21,8 @@ class OpenedStore:
         store: a folder or a bucket.
     """
 
-    store: "ParquetStore | BucketStore"
+    def __init__(self, store: "ParquetStore | BucketStore") -> None:
+        self.store = store
 
     @classmethod
     def open(cls, place: str) -> "OpenedStore":

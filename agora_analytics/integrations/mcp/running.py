@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial, update_wrapper
 from typing import Any
 
-from attrs import field, frozen
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
@@ -50,7 +49,6 @@ class StoreTool(Tool):
             raise
 
 
-@frozen
 class ToolThreads:
     """Runs the functions of tools in a few threads, so that the event loop can answer meanwhile.
 
@@ -59,11 +57,10 @@ class ToolThreads:
         limits: of the queries of each call.
     """
 
-    store: OpenedStore
-    limits: QueryLimits
-    _pool: ThreadPoolExecutor = field(
-        init=False, factory=lambda: ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tool")
-    )
+    def __init__(self, store: OpenedStore, limits: QueryLimits) -> None:
+        self.store = store
+        self.limits = limits
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tool")
 
     def bind(self, function: ToolFunction) -> Callable[..., Awaitable[CallToolResult]]:
         """Return a coroutine function with the arguments of a function, without the store."""

@@ -27,7 +27,7 @@ class QueryColumn(ResultModel):
     type: str = Field(description="Type of DuckDB.")
 
 
-class QueryResult(ResultModel):
+class QueriedRows(ResultModel):
     """Rows of a query."""
 
     columns: list[QueryColumn]
@@ -47,7 +47,7 @@ def sql(
         ),
     ],
     limit: Annotated[int, Field(ge=1, le=1000, description="Most rows of the result.")] = 100,
-) -> Annotated[CallToolResult, QueryResult]:
+) -> Annotated[CallToolResult, QueriedRows]:
     """Run a SQL query (DuckDB) over the store. It can only read, and only the store.
 
     Call schema first for tables and columns. Use the view quality for metrics of all vendors, and filter by day, which
@@ -73,7 +73,7 @@ def sql(
     columns = [
         QueryColumn(name=name, type=kind) for name, kind in zip(table.column_names, types, strict=True)
     ]
-    result = QueryResult(columns=columns, rows=kept, cut=_cut(len(kept), len(rows), limit))
+    result = QueriedRows(columns=columns, rows=kept, cut=_cut(len(kept), len(rows), limit))
     return tool_result(result, result.cut or f"All rows: {len(kept):,}.")
 
 
