@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 import threading
+from pathlib import Path
 
 import pytest
 from mcp.server.mcpserver.exceptions import ToolError
@@ -47,6 +49,15 @@ def test_every_argument_and_tool_is_described_with_an_example(tools):
         for name, argument in tool.input_schema["properties"].items():
             assert argument["description"], (tool.name, name)
         assert tool.output_schema["type"] == "object"
+
+
+def test_page_of_the_documentation_has_every_tool_and_argument(tools):
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "assistants.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", page, re.MULTILINE)
+    documented = {name: re.findall(r"`(\w+)`", arguments) for name, arguments in rows}
+    assert documented == {tool.name: list(tool.input_schema["properties"]) for tool in tools}
+    configurations = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
+    assert len([json.loads(each) for each in configurations]) == 2
 
 
 def test_a_model_pays_for_no_titles(tools):
