@@ -180,7 +180,7 @@ def _relation(
                 rows = rollup_views.queries(layout, views, use_files=use_rollups)
                 rollup_views.create_views(connection, views, rows)
         except READ_ERRORS as problem:  # not of the query, even if a column is not found
-            if is_missing_file(layout, problem):
+            if is_missing_file(layout, problem) or isinstance(problem, duckdb.InterruptException):
                 raise
             raise unreadable(layout, TABLES, problem) from problem
         duckdb_connection.spill_outside_of_store(connection)

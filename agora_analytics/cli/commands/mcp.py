@@ -1,6 +1,7 @@
 """`agora-analytics mcp`."""
 
 import logging
+import signal
 import sys
 from typing import Annotated
 
@@ -40,4 +41,6 @@ def mcp(
     server = make_server(OpenedStore.open(store), QueryLimits(seconds=timeout))
     if sys.stdin.isatty():
         one_line(err(), "agora-analytics: an assistant starts this command; it waits for messages on stdin")
+    # The SDK's read of stdin cannot be cancelled, so KeyboardInterrupt would wait for the next message.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     server.run()
