@@ -1,6 +1,6 @@
 """Arguments that several tools have, with the descriptions that a model reads."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -8,7 +8,9 @@ TIME_TEXT = "2026-11-20T08:00Z, 2026-11-20 (its 00:00), today, yesterday, 6h or 
 
 Since = Annotated[str | None, Field(description=f"Start of the time range: {TIME_TEXT}. Default: no limit.")]
 Until = Annotated[str | None, Field(description="End of the time range, exclusive, as `since`.")]
-Vendor = Annotated[str | None, Field(description="Only agora, opentok or apsaravideo.")]
+Vendor = Annotated[
+    Literal["agora", "opentok", "apsaravideo"] | None, Field(description="Only data of this vendor.")
+]
 AppId = Annotated[str | None, Field(description="Only this app or project.")]
 Channel = Annotated[
     str | None, Field(description="Only this channel, exactly: Agora's channel, an OpenTok session.")
@@ -30,6 +32,9 @@ Profile = Annotated[
 ]
 
 
+NOTHING_FOUND = "Nothing found. Check the filters, and with coverage whether the time range is stored at all."
+
+
 def page_text(shown: int, total: int, what: str, *, is_last: bool) -> str:
     """Return how many of some rows a page has.
 
@@ -37,5 +42,7 @@ def page_text(shown: int, total: int, what: str, *, is_last: bool) -> str:
         >>> page_text(2, 5, "calls", is_last=False), page_text(3, 3, "calls", is_last=True)
         ('2 of 5 calls. Pass next as cursor for more.', '3 of 3 calls.')
     """
+    if not total:
+        return NOTHING_FOUND
     text = f"{shown:,} of {total:,} {what}."
     return text if is_last else f"{text} Pass next as cursor for more."

@@ -1,6 +1,7 @@
 """The tool `coverage`: which vendors, apps and days the store has."""
 
 import time
+from itertools import islice
 from typing import Annotated
 
 from mcp_types import CallToolResult
@@ -47,7 +48,9 @@ class StoredDay(ResultModel):
 
     app_id: str
     day: str
-    calls: int = Field(description="Agora calls that began on the day.")
+    calls: int | None = Field(
+        default=None, description="Agora calls that began on the day. Absent for apps of other vendors."
+    )
     complete: bool = Field(description="Whether nothing that was listed is still to be fetched.")
     ongoing: int = Field(description="Calls that had not ended when they were fetched.")
     pending: int = Field(description="Units of work that are not in the tables yet.")
@@ -60,7 +63,8 @@ class Coverage(ResultModel):
     sources: list[StoredSource]
     days: list[StoredDay] = Field(description="Days with data, the latest first.")
     days_without_data: list[str] = Field(
-        description="UTC days between the first and the last shown day without any data: not harvested, or no calls."
+        description="UTC days of the time range (default: from the first to the last shown day) on which no selected app has "
+        "data: not harvested, or no calls."
     )
     more_days: int = Field(default=0, description="Earlier days that are not shown; use since and until.")
 
@@ -68,50 +72,55 @@ class Coverage(ResultModel):
 def coverage(
     opened: OpenedStore, *, since: Since = None, until: Until = None, app_id: AppId = None
 ) -> Annotated[CallToolResult, Coverage]:
-    """Say which vendors, apps and days the store has, and which days are incomplete.
+    """List the vendors, apps and days that the store has, and the days that are incomplete or have no data.
 
-    Call this first. A day that is not listed has no data here: it was not harvested, or had no calls, so do not conclude
-    that there were no problems.
+    Call this first. A day without data was not harvested or had no calls, so do not conclude that there were no problems.
     Example: {} or {"since": "2026-11-01", "until": "2026-11-08"}
     """
     now = time.time()
-    first = "" if since is None else utc_day(epoch_seconds(since, now=now, name="since"))
-    last = "9999" if until is None else utc_day(epoch_seconds(until, now=now, name="until") - 1)
+    first = None if since is None else utc_day(epoch_seconds(since, now=now, name="since"))
+    last = None if until is None else utc_day(epoch_seconds(until, now=now, name="until") - 1)
+    sources = [row for row in opened.rows(_SOURCES) if app_id in (None, row["app_id"])]
+    of_agora = {row["app_id"] for row in sources if row["kind"] == "calls"}
     days = [
-        StoredDay(**row | {"day": row["day"].isoformat()})
+        StoredDay(
+            **row
+            | {"day": row["day"].isoformat(), "calls": row["calls"] if row["app_id"] in of_agora else None}
+        )
         for row in opened.store.completeness().to_pylist()
-        if first <= row["day"].isoformat() <= last and app_id in (None, row["app_id"])
-    ]
-    days.sort(key=lambda each: (each.day, each.app_id), reverse=True)
-    shown = days[:_MOST_DAYS]
-    sources = [
-        StoredSource(**row | {"first": time_text(row["first"]), "last": time_text(row["last"])})
-        for row in opened.rows(_SOURCES)
         if app_id in (None, row["app_id"])
     ]
+    days = [each for each in days if (first or "") <= each.day <= (last or "9999")]
+    days.sort(key=lambda each: (each.day, each.app_id), reverse=True)
+    shown = days[:_MOST_DAYS]
     result = Coverage(
         now=iso(now),
-        sources=sources,
+        sources=[
+            StoredSource(**row | {"first": time_text(row["first"]), "last": time_text(row["last"])})
+            for row in sources
+        ],
         days=shown,
-        days_without_data=_gaps([each.day for each in shown]),
+        days_without_data=_days_without_data({each.day for each in shown}, first, last),
         more_days=len(days) - len(shown),
     )
     return tool_result(result, _summary(result))
 
 
-def _gaps(days: list[str]) -> list[str]:
-    """Return the days between the first and the last day that are missing."""
-    if not days:
+def _days_without_data(days: set[str], first: str | None, last: str | None) -> list[str]:
+    """Return the days of a time range that are missing, at most `_MOST_DAYS`."""
+    first, last = first or min(days, default=""), last or max(days, default="")
+    if not first or not last:
         return []
-    first, last = (int(epoch_seconds(day, now=0)) for day in (min(days), max(days)))
-    return [day for second in range(first, last, DAY) if (day := utc_day(second)) not in days]
+    begin, end = (int(epoch_seconds(day, now=0)) for day in (first, last))
+    missing = (day for second in range(begin, end + DAY, DAY) if (day := utc_day(second)) not in days)
+    return list(islice(missing, _MOST_DAYS))
 
 
 def _summary(result: Coverage) -> str:
     if not result.sources:
-        return "The store has no data for this selection."
+        return "The store has no data of this selection."
     incomplete = sum(not each.complete for each in result.days)
-    text = f"{len(result.days)} days of apps with data, {incomplete} of them incomplete."
+    text = f"{len(result.days)} days with data, counted for each app; {incomplete} of them are incomplete."
     if result.days_without_data:
-        text += f" {len(result.days_without_data)} days in between have no data."
+        text += f" {len(result.days_without_data)} days have no data."
     return text + (f" {result.more_days} earlier days are not shown." if result.more_days else "")

@@ -41,7 +41,7 @@ class CallVerdict(ResultModel):
     )
     cause: Cause
     party: str | None = Field(default=None, description="User id at fault.")
-    confidence: float = Field(description="0 to 1. Below about 0.6, name it as a possibility only.")
+    confidence: float = Field(description="0 to 1. State it with the cause.")
     begin: str | None = Field(default=None, alias="from", description="UTC.")
     end: str | None = Field(default=None, alias="to", description="UTC.")
     evidence: list[Fact]

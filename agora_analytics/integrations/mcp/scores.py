@@ -7,7 +7,7 @@ from pydantic import Field
 
 from agora_analytics.insight.scores import ScoredMedia, ScoreLevel
 from agora_analytics.insight.scores import score as scores_of
-from agora_analytics.integrations.mcp.arguments import AppId, Channel, Since, Until, Vendor
+from agora_analytics.integrations.mcp.arguments import NOTHING_FOUND, AppId, Channel, Since, Until, Vendor
 from agora_analytics.integrations.mcp.opened_store import OpenedStore, time_text
 from agora_analytics.integrations.mcp.results import ResultModel, tool_result
 
@@ -106,4 +106,5 @@ def score(
         rows=[ScoreRow(**row) for row in rows], total=found.num_rows, assumptions=sorted(assumptions)
     )
     order = "in the order of time" if by in ("interval", "day") else "the worst first"
-    return tool_result(result, f"{len(rows):,} of {found.num_rows:,} rows, {order}.")
+    text = f"{len(rows):,} of {found.num_rows:,} rows, {order}." if rows else NOTHING_FOUND
+    return tool_result(result, text)

@@ -48,7 +48,7 @@ COVERAGE = (
         ),
         expected=lambda world: (
             days_of(world.compared),
-            {f"2026-11-{day:02}" for day in range(1, 9)} - days_of(world.compared),
+            {f"2026-11-{day:02}" for day in range(1, 16)} - days_of(world.compared),
         ),
     ),
     ask(
@@ -71,11 +71,22 @@ COVERAGE = (
         ),
     ),
     ask(
-        "Were there problems on Christmas Eve? (not stored; the last stored day is)",
-        ("coverage", {"since": "2026-12-24", "until": "2026-12-25"}),
+        "Were there problems from Christmas Eve to Boxing Day? (not stored; the last stored day is)",
+        ("coverage", {"since": "2026-12-24", "until": "2026-12-27"}),
         ("coverage", {}),
-        answer=lambda results: (len(results[0]["days"]), results[1]["days"][0]["day"]),
-        expected=lambda world: (0, utc(max(call["created_ts"] for call in world.support.calls))[:10]),
+        answer=lambda results: (results[0]["days_without_data"], results[1]["days"][0]["day"]),
+        expected=lambda world: (
+            [f"2026-12-{day}" for day in (24, 25, 26)],
+            utc(max(call["created_ts"] for call in world.support.calls))[:10],
+        ),
+    ),
+    ask(
+        "How many calls does each app have on 20 November? (unknown of other vendors)",
+        ("coverage", {"since": "2026-11-20", "until": "2026-11-21"}),
+        answer=lambda results: {day["app_id"]: day.get("calls") for day in results[0]["days"]},
+        expected=lambda world: (
+            {SUPPORT_APP: len(world.support.calls)} | dict.fromkeys(row["app_id"] for row in world.points)
+        ),
     ),
 )
 
