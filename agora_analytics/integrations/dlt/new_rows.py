@@ -12,23 +12,18 @@ The state of a destination has an entry for each app and day of a table, which i
 """
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing
 from types import MappingProxyType
 from typing import TypeAlias, TypedDict
 
 import pyarrow as pa
 
+from agora_analytics.integrations.dlt.store_days import AnyStore, StoreDays, days_of
 from agora_analytics.schemas import KEYS, TABLES
-from agora_analytics.store import BucketStore, ParquetStore
-from agora_analytics.store.layout import Layout, decode_id, partitions
 from agora_analytics.store.sql_guard import quoted
-from agora_analytics.store.stream import reader, stream
-from agora_analytics.store.views import view_schema
-
-AnyStore: TypeAlias = "ParquetStore | BucketStore"
+from agora_analytics.store.views import METRIC_COLUMNS, view_schema
 
 MERGE_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -45,9 +40,10 @@ _PART = pa.field(
     pa.string(),
     metadata={"description": "The rows of a day that are replaced together: the call, or else the source_metric."},
 )  # fmt: skip
-_COLUMN_SQL = {
-    "part": "coalesce(call_id, source_metric)",  # a merge does not find keys that are null
-    "roles": "to_json(roles)::VARCHAR",  # most destinations have no lists
+_COLUMN_SQL: Mapping[tuple[str, str], str] = {
+    ("points", "part"): "coalesce(call_id, source_metric)",  # a merge does not find keys that are null
+    ("sessions", "roles"): "to_json(roles)::VARCHAR",  # most destinations have no lists
+    **{("metrics", name): text for name, text in METRIC_COLUMNS.items()},
 }
 _TIME = pa.timestamp("us", "UTC")
 _SEPARATOR, _NULL = "chr(31)", "chr(1)"
@@ -93,120 +89,92 @@ def new_rows(store: AnyStore, table: str, loaded: Loaded) -> Iterator[pa.Table]:
     """Yield the rows of a table that a destination does not have, in batches of some thousand rows.
 
     Args:
-        store: a folder or a bucket. A folder is not compacted while this iterator is open.
+        store: a folder or a bucket. A folder is not compacted while the rows of a day are read.
         table: `calls`, `sessions`, `metrics` or `points`. Of the first three, only rows of published calls are yielded.
         loaded: what the destination has. An entry is replaced when all rows of its day were yielded.
 
     Raises:
         StoreError: the store cannot be read, or its folder cannot be locked.
     """
-    files = _files(store, table)
-    newest = dict(sorted(files))
-    for (app_id, day), digest in sorted(files.items()):
-        key = f"{app_id}/{day}"
-        known = loaded.get(key)
-        if known is not None and known["files"] == digest:
-            blocks = known["blocks"]
-            if day != newest[app_id] and not isinstance(blocks, str):
-                loaded[key] = DayState(files=digest, blocks=_digest(blocks))
-            continue
-        with _not_compacted(store, app_id):
-            found = _blocks(store, table, app_id, day)
-            new = _new_blocks(found, known)
-            if new:
-                yield from _rows(store, table, app_id, day, new if len(new) < len(found) else None)
-        settled = known is not None and not new and day != newest[app_id]
-        blocks = sorted(found.values())
-        loaded[key] = DayState(files=digest, blocks=_digest(blocks) if settled else blocks)
+    with closing(days_of(store)) as days:
+        files = _files(days, table)
+        newest = dict(sorted(files))
+        for (app_id, day), digest in sorted(files.items()):
+            key = f"{app_id}/{day}"
+            known = loaded.get(key)
+            found = None if known is None or known["files"] != digest else known["blocks"]
+            changed = False
+            if found is None:
+                with days.unchanged(app_id):
+                    blocks = _blocks(days, table, app_id, day)
+                    new = _new_blocks(blocks, known)
+                    if new:
+                        yield from _rows(days, table, app_id, day, new if len(new) < len(blocks) else None)
+                found, changed = sorted(blocks.values()), known is None or bool(new)
+            if not changed and day != newest[app_id] and not isinstance(found, str):
+                found = _digest(found)
+            loaded[key] = DayState(files=digest, blocks=found)
 
 
-def _new_blocks(found: dict[str, str], known: DayState | None) -> list[str]:
+def _new_blocks(blocks: Mapping[str, str], known: DayState | None) -> list[str]:
     if known is None:
-        return list(found)
+        return list(blocks)
     if isinstance(known["blocks"], str):
-        return [] if _digest(found.values()) == known["blocks"] else list(found)
+        return [] if _digest(blocks.values()) == known["blocks"] else list(blocks)
     have = set(known["blocks"])
-    return [block for block, digest in found.items() if digest not in have]
+    return [block for block, digest in blocks.items() if digest not in have]
 
 
 def _digest(texts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:32]
 
 
-def _blocks(store: AnyStore, table: str, app_id: str, day: str) -> dict[str, str]:
+def _blocks(days: StoreDays, table: str, app_id: str, day: str) -> dict[str, str]:
     """Return the blocks of a day with the digests of their rows."""
     columns = (f"coalesce({name}::VARCHAR, {_NULL})" for name in TABLES[table].names)
     row = f"md5_number(concat_ws({_SEPARATOR}, {', '.join(columns)}))"
-    found = reader(store)(
+    found = days.query(
         f"SELECT {_block_sql(table)} AS block, count(*)::VARCHAR AS rows, bit_xor({row})::VARCHAR AS digest"
-        f" FROM {_source(table, app_id, day)} GROUP BY 1"
+        f" FROM {_source(days, table, app_id, day)} GROUP BY 1"
     )
-    return {row["block"]: _digest(row.values())[:16] for row in found.to_pylist()}
+    return {
+        row["block"]: _digest([row["block"], row["rows"], row["digest"]])[:16]
+        for batch in found
+        for row in batch.to_pylist()
+    }
 
 
 def _rows(
-    store: AnyStore, table: str, app_id: str, day: str, blocks: Sequence[str] | None
+    days: StoreDays, table: str, app_id: str, day: str, blocks: Sequence[str] | None
 ) -> Iterator[pa.Table]:
     """Yield the rows of some blocks of a day, or of all, as `loaded_schema`."""
     schema = loaded_schema(table)
-    columns = ", ".join(f"{_COLUMN_SQL.get(name, name)} AS {name}" for name in schema.names)
-    text = f"SELECT {columns} FROM {_source(table, app_id, day)}"
+    columns = ", ".join(f"{_COLUMN_SQL.get((table, name), name)} AS {name}" for name in schema.names)
+    text = f"SELECT {columns} FROM {_source(days, table, app_id, day)}"
     if blocks is not None:
-        text += f" AND {_block_sql(table)} IN ({', '.join(map(quoted, blocks))})"
-    for rows in stream(store, text)[1]:
+        text += f" WHERE {_block_sql(table)} IN ({', '.join(map(quoted, blocks))})"
+    for rows in days.query(text):
         yield rows.cast(schema)
 
 
 def _block_sql(table: str) -> str:
     column = MERGE_KEYS[table][-1]
-    return _COLUMN_SQL.get(column, column)
+    return _COLUMN_SQL.get((table, column), column)
 
 
-def _source(table: str, app_id: str, day: str) -> str:
-    where = f"app_id = {quoted(app_id)} AND day = DATE {quoted(day)}"
-    if table in {"sessions", "metrics"}:  # rows of a call that is being published are not complete
-        where += f" AND call_id IN (SELECT call_id FROM calls WHERE {where})"
-    return f"{table} WHERE {where}"
+def _source(days: StoreDays, table: str, app_id: str, day: str) -> str:
+    rows = days.rows_sql(table, app_id=app_id, day=day)
+    if table not in {"sessions", "metrics"}:
+        return f"({rows})"
+    calls = days.rows_sql("calls", app_id=app_id, day=day)
+    # rows of a call that is being published are not complete
+    return f"(SELECT * FROM ({rows}) WHERE call_id IN (SELECT call_id FROM ({calls})))"
 
 
-def _files(store: AnyStore, table: str) -> dict[tuple[str, str], str]:
+def _files(days: StoreDays, table: str) -> dict[tuple[str, str], str]:
     """Return a digest of the files of each app's day that the rows of a table come from."""
-    tables = ["points"] if table == "points" else sorted({"calls", table})
     found = defaultdict[tuple[str, str], list[str]](list)
-    listed = _local_files(store, tables) if isinstance(store, ParquetStore) else _bucket_files(store, tables)
-    for app_id, day, file in listed:
-        found[app_id, day].append(file)
+    for part in {table} if table in {"calls", "points"} else {"calls", table}:
+        for app_id, day, file in days.files(part):
+            found[app_id, day].append(f"{part} {file}")
     return {key: _digest(files) for key, files in found.items()}
-
-
-def _local_files(store: ParquetStore, tables: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    layout = Layout(store.path)
-    for table in tables:
-        for app, app_folder in partitions(layout.table(table), "app_id"):
-            for day, folder in partitions(app_folder, "day"):
-                with suppress(FileNotFoundError), os.scandir(folder) as entries:
-                    for entry in entries:
-                        with suppress(FileNotFoundError):
-                            status = entry.stat()
-                            name = f"{table} {entry.name} {status.st_size} {status.st_mtime_ns}"
-                            yield decode_id(app), day, name
-
-
-def _bucket_files(store: BucketStore, tables: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    from agora_analytics.store.bucket.delta_tables import DeltaTables, files_of
-    from agora_analytics.store.bucket.location import BucketLocation
-
-    delta = DeltaTables(BucketLocation.parse(store.url))
-    for table in tables:
-        for file in files_of(delta.load(table)).to_pylist():
-            yield file["app_id"], file["day"], f"{table} {file['path']} {file['size_bytes']}"
-
-
-@contextmanager
-def _not_compacted(store: AnyStore, app_id: str) -> Iterator[None]:
-    """Keep compaction out of a folder while its files are read. A bucket keeps replaced objects for its readers."""
-    if isinstance(store, ParquetStore):
-        with store.writer.writing(app_id):
-            yield
-    else:
-        yield

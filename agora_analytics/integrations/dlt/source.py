@@ -15,13 +15,8 @@ from agora_analytics.blocking.harvesting import harvest
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
 from agora_analytics.integrations.dlt.account import AgoraAccount
-from agora_analytics.integrations.dlt.new_rows import (
-    MERGE_KEYS,
-    AnyStore,
-    field_text,
-    loaded_schema,
-    new_rows,
-)
+from agora_analytics.integrations.dlt.new_rows import MERGE_KEYS, field_text, loaded_schema, new_rows
+from agora_analytics.integrations.dlt.store_days import AnyStore
 from agora_analytics.logs import logger_of
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import open_store
