@@ -27,10 +27,8 @@ def test_runs_over_a_growing_store(loader, put_store):
 
 def test_snapshots_and_a_lost_working_folder(loader, tmp_path):
     """The state is restored from the destination. It does not include the package that was lost with the folder."""
-    for hour in (3, 8):
-        harvest(tmp_path / "store", until=hour, now=hour, world=ONGOING)
-        assert loader.load()["calls"] == 1
-        loader.assert_same_as(loader.store)
+    harvest(tmp_path / "store", until=8, now=8, world=ONGOING)
+    assert loader.load()["calls"] == 1
     harvest(tmp_path / "store", until=11, now=11, world=ONGOING)
     loader.pipeline.extract(loader.source)
     shutil.rmtree(tmp_path / "pipelines")

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from agora_analytics.blocking import ApsaraVideo
-from agora_analytics.integrations.dlt import agora_source
+from agora_analytics.integrations.dlt import AgoraAccount, agora_source
 from agora_analytics.simulator import (
     DEMO_APP_ID,
     DEMO_CREDENTIALS,
@@ -30,22 +30,36 @@ def agora():
         yield simulator, url
 
 
-@pytest.mark.parametrize("prefix", ["SOURCES__AGORA__CREDENTIALS__", "AGORA_"])
-def test_harvest_and_load(loader, agora, monkeypatch, prefix):
-    """With settings of dlt, or of the environment."""
-    simulator, url = agora
-    settings = {"CUSTOMER_ID": CUSTOMER, "CUSTOMER_SECRET": SECRET, "APP_ID": DEMO_APP_ID}
-    for name, value in {**settings, "PLAN": "enterprise", "BASE_URL": url}.items():
-        monkeypatch.setenv(f"{prefix}{name}", value)
-    source = agora_source(since="6h")
-    assert SECRET not in repr(source)
+@pytest.fixture
+def settings(agora):
+    names = ("CUSTOMER_ID", "CUSTOMER_SECRET", "APP_ID", "PLAN", "BASE_URL")
+    return dict(zip(names, (CUSTOMER, SECRET, DEMO_APP_ID, "enterprise", agora[1]), strict=True))
+
+
+def test_each_run_harvests_and_loads(loader, agora, settings, monkeypatch):
+    """With settings of dlt, which are read when the source is created, and with those of the environment."""
+    simulator, _ = agora
+    with monkeypatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(f"SOURCES__AGORA__CREDENTIALS__{name}", value)
+        source = agora_source(since="6h")
     assert loader.load(source)["calls"] == 3
     store = open_store(loader.folder / "pipelines" / "calls" / "agora.store")
     loader.assert_same_as(store)
     sent = simulator.seen.requests.copy()
-    assert loader.load(source) == {}  # the same object is harvested again
+    assert loader.load(source) == {}  # a source can be used again
     assert simulator.seen.requests - sent == {"call/lists": 1}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AGORA_{name}", value)
+    assert loader.load(agora_source(since="6h")) == {}
+    assert simulator.seen.requests - sent == {"call/lists": 2}
     assert not simulator.seen.refused
+
+
+def test_secret_is_not_shown(settings):
+    account = AgoraAccount(**{name.lower(): value for name, value in settings.items()})
+    assert SECRET not in f"{account} {account!r}"
+    assert account.settings()["customer_secret"] == SECRET
 
 
 def test_client_of_another_vendor(loader):
