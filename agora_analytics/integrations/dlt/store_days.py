@@ -80,11 +80,7 @@ class _BucketDays:
     """The days of one snapshot. Replaced objects stay in the bucket for its readers."""
 
     def __init__(self, store: BucketStore) -> None:
-        from agora_analytics.store.bucket.bucket_query import Snapshot
-        from agora_analytics.store.bucket.delta_tables import DeltaTables
-        from agora_analytics.store.bucket.location import BucketLocation
-
-        self._snapshot = Snapshot.load(DeltaTables(BucketLocation.parse(store.url)))
+        self._snapshot = store._snapshot()  # noqa: SLF001 - same package
         self._connection = connect()
         spill_outside_of_store(self._connection)
         for table in TABLES:
