@@ -22,7 +22,12 @@ from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.pace import Pace
 from agora_analytics.messages import Response
 
-pytest_plugins = ("tests.secret_watch", "tests.services.fixtures")
+pytest_plugins = (
+    "pytester",
+    "agora_analytics.integrations.pytest_plugin",
+    "tests.secret_watch",
+    "tests.services.fixtures",
+)
 
 # No deadline, because a busy machine must not fail a test. SEED=... selects other examples, as in `fixed_seed`.
 hypothesis.settings.register_profile(

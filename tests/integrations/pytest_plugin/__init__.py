@@ -1,0 +1,1 @@
+"""The fixtures for tests of users, in pytest runs of their own."""
