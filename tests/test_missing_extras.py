@@ -1,5 +1,8 @@
 """Public names without the extras that they need."""
 
+import sys
+from importlib import import_module
+
 import pytest
 
 from agora_analytics.core import frames
@@ -28,3 +31,12 @@ def test_data_frame_without_pyarrow_names_one_extra_that_installs_all(library, e
         ConfigurationError, match=rf"needs pyarrow: pip install 'agora-analytics\[{extra}\]'$"
     ):
         frames.require(library, "to_it()")
+
+
+def test_dlt_source_without_dlt_names_the_extra(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("agora_analytics.integrations.dlt")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "dlt", None)
+    package = import_module("agora_analytics.integrations.dlt")
+    with pytest.raises(ConfigurationError, match=r"needs dlt; install agora-analytics\[dlt\]$"):
+        _ = package.agora_source

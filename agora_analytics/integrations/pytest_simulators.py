@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import pytest
-from attrs import frozen
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.engine import open_ledger
@@ -43,7 +42,6 @@ _SETTINGS = {
 """The options of the marker `agora_world` that are those of the simulator, and not of the world."""
 
 
-@frozen(kw_only=True)
 class SimulatedAgora:
     """A simulated Agora project over HTTP: the fixture `agora_simulator`.
 
@@ -53,9 +51,10 @@ class SimulatedAgora:
         url: its address, `http://127.0.0.1:PORT`.
     """
 
-    world: World
-    simulator: Simulator
-    url: str
+    def __init__(self, world: World, simulator: Simulator, url: str) -> None:
+        self.world = world
+        self.simulator = simulator
+        self.url = url
 
     @property
     def seen(self) -> Seen:
@@ -63,7 +62,6 @@ class SimulatedAgora:
         return self.simulator.seen
 
 
-@frozen(kw_only=True)
 class VirtualAgora:
     """A simulated Agora project on virtual time: the fixture `agora_virtual`.
 
@@ -73,9 +71,10 @@ class VirtualAgora:
         clock: the time. It begins at `START` and continues from one `run` to the next.
     """
 
-    world: World
-    simulator: Simulator
-    clock: VirtualClock
+    def __init__(self, world: World, simulator: Simulator, clock: VirtualClock) -> None:
+        self.world = world
+        self.simulator = simulator
+        self.clock = clock
 
     @property
     def seen(self) -> Seen:
@@ -107,14 +106,14 @@ class VirtualAgora:
 def simulated_agora(test: pytest.Item, serve: Serve) -> SimulatedAgora:
     """Return the project of a test's marker `agora_world`, served in real time."""
     world, simulator = _project(test, time.time)
-    return SimulatedAgora(world=world, simulator=simulator, url=serve(simulator))
+    return SimulatedAgora(world, simulator, serve(simulator))
 
 
 def virtual_agora(test: pytest.Item) -> VirtualAgora:
     """Return the project of a test's marker `agora_world`, on virtual time."""
     clock = VirtualClock(START)
     world, simulator = _project(test, clock.now)
-    return VirtualAgora(world=world, simulator=simulator, clock=clock)
+    return VirtualAgora(world, simulator, clock)
 
 
 def _project(test: pytest.Item, now: Callable[[], float]) -> tuple[World, Simulator]:

@@ -10,15 +10,21 @@ Example:
     pipeline.run(agora_source(since="2d"))
 """
 
+from typing import TYPE_CHECKING, Any
+
 from agora_analytics.errors import ConfigurationError
+from agora_analytics.lazy import lazy_names
 
-try:
-    from agora_analytics.integrations.dlt.account import AgoraAccount
-    from agora_analytics.integrations.dlt.source import agora_source
-except ModuleNotFoundError as error:
-    missing = (error.name or "").partition(".")[0]
-    if missing == "agora_analytics":
-        raise
-    raise ConfigurationError(f"the dlt source needs {missing}; install agora-analytics[dlt]") from error
+if TYPE_CHECKING:
+    from agora_analytics.integrations.dlt.credentials import AgoraCredentials as AgoraCredentials
+    from agora_analytics.integrations.dlt.source import agora_source as agora_source
 
-__all__ = ["AgoraAccount", "agora_source"]
+__all__, _import = lazy_names(__name__, {"credentials": ("AgoraCredentials",), "source": ("agora_source",)})
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _import(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        raise ConfigurationError(f"the dlt source needs {missing}; install agora-analytics[dlt]") from error

@@ -14,7 +14,7 @@ from agora_analytics.blocking import Agora, ApsaraVideo, OpenTok
 from agora_analytics.blocking.harvesting import harvest
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
-from agora_analytics.integrations.dlt.account import AgoraAccount
+from agora_analytics.integrations.dlt.credentials import AgoraCredentials
 from agora_analytics.integrations.dlt.new_rows import MERGE_KEYS, field_text, loaded_schema, new_rows
 from agora_analytics.integrations.dlt.store_days import AnyStore
 from agora_analytics.logs import logger_of
@@ -33,7 +33,7 @@ def agora_source(
     since: Instant | None = None,
     until: Instant = "now",
     store: str | Path | None = None,
-    credentials: AgoraAccount = dlt.secrets.value,
+    credentials: AgoraCredentials = dlt.secrets.value,
     client: ClientFactory | None = None,
 ) -> list[DltResource]:
     """Return a dlt source with the resources `calls`, `sessions`, `metrics` and `points`.

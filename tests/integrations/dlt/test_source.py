@@ -5,7 +5,7 @@ import time
 import pytest
 
 from agora_analytics.blocking import ApsaraVideo
-from agora_analytics.integrations.dlt import AgoraAccount, agora_source
+from agora_analytics.integrations.dlt import AgoraCredentials, agora_source
 from agora_analytics.simulator import (
     DEMO_APP_ID,
     DEMO_CREDENTIALS,
@@ -57,7 +57,7 @@ def test_each_run_harvests_and_loads(loader, agora, settings, monkeypatch):
 
 
 def test_secret_is_not_shown(settings):
-    account = AgoraAccount(**{name.lower(): value for name, value in settings.items()})
+    account = AgoraCredentials(**{name.lower(): value for name, value in settings.items()})
     assert SECRET not in f"{account} {account!r}"
     assert account.settings()["customer_secret"] == SECRET
 

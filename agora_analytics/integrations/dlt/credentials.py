@@ -11,7 +11,7 @@ _KEYS = ("customer_id", "customer_secret", "app_id", "plan", "region", "base_url
 
 
 @configspec
-class AgoraAccount(CredentialsConfiguration):
+class AgoraCredentials(CredentialsConfiguration):
     """The settings of a client, as dlt resolves them. What dlt does not know is read from the `AGORA_*` variables.
 
     Attributes:
