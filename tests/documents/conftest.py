@@ -71,7 +71,6 @@ def reader(folder):
         "PATH": commands_on_path(folder / "bin"),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
-        "RUNTIME__DLTHUB_TELEMETRY": "false",
         "DLT_DATA_DIR": str(folder / "dlt"),
     }
 

@@ -17,11 +17,8 @@ from agora_analytics.instants import Instant
 from agora_analytics.integrations.dlt.credentials import AgoraCredentials
 from agora_analytics.integrations.dlt.new_rows import MERGE_KEYS, field_text, loaded_schema, new_rows
 from agora_analytics.integrations.dlt.store_days import AnyStore
-from agora_analytics.logs import logger_of
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import open_store
-
-_log = logger_of("harvest")
 
 _REPLACE_BLOCKS: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
 ClientFactory: TypeAlias = Callable[[], Agora | ApsaraVideo | OpenTok]
@@ -104,9 +101,7 @@ class _Refreshed:
         )
         if self._since is not None:
             with self._create() as client:
-                report = harvest(client, since=self._since, until=self._until, store=store)
-            if not report.complete:
-                _log.warning("the harvest is not complete; the next run of the pipeline continues")
+                harvest(client, since=self._since, until=self._until, store=store)
         return store
 
 

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from dlt.common.runtime import run_context
 
 from tests.integrations.dlt.harness import Loader
 from tests.integrations.dlt.worlds import harvest
@@ -10,10 +11,11 @@ from tests.integrations.dlt.worlds import harvest
 
 @pytest.fixture(autouse=True)
 def dlt_of_the_test(monkeypatch, tmp_path):
-    """Let dlt read and write below the folder of the test only, and send nothing."""
+    """Let dlt read and write below the folder of the test only. `tests/conftest.py` disables its telemetry."""
     for name in ("DLT_DATA_DIR", "DLT_PROJECT_DIR", "HOME"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
-    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    # for root, this folder does not depend on the environment
+    monkeypatch.setattr(run_context, "global_dir", lambda: str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
 
