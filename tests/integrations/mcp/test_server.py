@@ -15,7 +15,7 @@ from agora_analytics.integrations.mcp.running import ToolThreads
 from agora_analytics.integrations.mcp.server import TOOLS
 from agora_analytics.store.query_limits import QueryLimits
 
-from .stored_world import INJECTION, SUPPORT_APP
+from .stored_world import INJECTION
 
 
 @pytest.fixture(scope="module")
@@ -175,13 +175,3 @@ def test_unexpected_errors_stay_on_the_server(support, with_server, monkeypatch,
     assert result.is_error
     assert "secret" not in result.content[0].text
     assert "a secret of the process" in caplog.text
-
-
-def test_app_filter_of_one_tool_is_that_of_the_others(world, with_server):
-    async def read(client):
-        calls = await client.call_tool("list_calls", {"app_id": SUPPORT_APP, "limit": 1})
-        days = await client.call_tool("coverage", {"app_id": SUPPORT_APP})
-        return calls.structured_content["total"], sum(day["calls"] for day in days.structured_content["days"])
-
-    total, of_days = with_server(world.store, read)
-    assert total == of_days == len(world.support.calls)
