@@ -178,7 +178,7 @@ def _relation(
             create_views(connection, queries(layout), text)
             if views := rollup_views.used_views(text):
                 rows = rollup_views.queries(layout, views, use_files=use_rollups)
-                rollup_views.create_views(connection, views, rows)
+                rollup_views.create_views(connection, views, rows, text)
         except READ_ERRORS as problem:  # not of the query, even if a column is not found
             if is_missing_file(layout, problem) or isinstance(problem, duckdb.InterruptException):
                 raise

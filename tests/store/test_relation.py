@@ -17,6 +17,7 @@ from agora_analytics.schemas import TABLES, VIEWS
 from agora_analytics.store import duckdb_connection, open_store, query
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.query_errors import duckdb_error, translate_query_errors
+from agora_analytics.store.views import create_views, queries
 
 from .sample_calls import APP, DAY, POINT, SAMPLES, metrics, store_call
 
@@ -328,3 +329,11 @@ def test_completeness_of_each_day(store):
 def test_store_has_the_names_that_a_reader_uses(filled):
     names = {name for name in dir(filled) if not name.startswith("_")}
     assert names == {"completeness", "counts", "dataset", "files", "path", "sql", "table", "tables", "writer"}
+
+
+@pytest.mark.parametrize("text", ["select 1", "from duckdb_views()"])
+def test_only_queries_of_the_catalog_pay_for_comments(filled, text):
+    with duckdb_connection.connect() as connection:
+        create_views(connection, queries(Layout(filled.path)), text)
+        ((commented,),) = connection.sql("select count(comment) from duckdb_columns()").fetchall()
+    assert bool(commented) == (text != "select 1")

@@ -125,7 +125,8 @@ class Snapshot:
             rows = {table: f"SELECT {columns[table]} FROM {_registered(table)}" for table in TABLES}
             create_views(connection, rows, text)
             if views := rollup_views.used_views(text):
-                rollup_views.create_views(connection, views, rollup_views.scan_queries(rows, views))
+                scans = rollup_views.scan_queries(rows, views)
+                rollup_views.create_views(connection, views, scans, text)
             duckdb_connection.spill_outside_of_store(connection)
             if allow is not None:
                 lock(connection, allow)

@@ -3,7 +3,6 @@
 Both come from the same SQL, so a query returns the same rows with and without roll-ups.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -33,9 +32,15 @@ from agora_analytics.store.rollups.files import (
 from agora_analytics.store.rollups.score_hours import SCORE_DIGITS
 from agora_analytics.store.rollups.thresholds import COLUMNS, seconds_beyond_sql
 from agora_analytics.store.sql_guard import escaped_glob, quoted
-from agora_analytics.store.views import PARTITION_SQL, comment_statements, no_rows, read_parquet, select_files
+from agora_analytics.store.views import (
+    PARTITION_SQL,
+    comment_statements,
+    no_rows,
+    read_parquet,
+    reads_catalog,
+    select_files,
+)
 
-_READS_CATALOG = re.compile(r"duckdb_|information_schema|pg_|sqlite_|\bshow\b", re.IGNORECASE)
 _ROLLUPS: Mapping[str, tuple[Rollup, Rollup]] = {
     "quality_hours": (METRICS_HOURS, POINTS_HOURS),
     "quality_histogram": (METRICS_HISTOGRAM, POINTS_HISTOGRAM),
@@ -55,7 +60,7 @@ def used_views(text: str) -> list[str]:
     Only these are created, because that lists every day, and DuckDB binds a view when it is created.
     """
     lowered = text.lower()
-    return [view for view in _ROLLUPS if view in lowered or _READS_CATALOG.search(text)]
+    return [view for view in _ROLLUPS if view in lowered or reads_catalog(text)]
 
 
 def queries(layout: Layout, views: Iterable[str], *, use_files: bool = True) -> dict[str, str]:
@@ -82,13 +87,22 @@ def scan_queries(tables: Mapping[str, str], views: Iterable[str]) -> dict[str, s
 
 
 def create_views(
-    connection: duckdb.DuckDBPyConnection, views: Iterable[str], rows: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection, views: Iterable[str], rows: Mapping[str, str], text: str
 ) -> None:
-    """Create some views on a connection that has the views of the tables. `rows` has a query for each roll-up."""
+    """Create the views that a query uses on a connection that has the views of the tables.
+
+    Args:
+        connection: of the query.
+        views: their names.
+        rows: a query for each roll-up.
+        text: the query. The views and their columns have comments only if it reads the catalog.
+    """
     statements: list[str] = []
     for view in views:
-        statements += [f"CREATE VIEW {view} AS {view_sql(view, rows)}"]
-        statements += comment_statements(view, DESCRIPTIONS[view], VIEWS[view])
+        parts = [rows[rollup.name] for rollup in _ROLLUPS[view]]
+        statements += [f"CREATE VIEW {view} AS {_VIEWS[view](parts)}"]
+        if reads_catalog(text):
+            statements += comment_statements(view, _DESCRIPTIONS[view], VIEWS[view])
     connection.execute(";\n".join(statements))
 
 
