@@ -52,10 +52,17 @@ LONG = (
     "tests/faults/test_matrix.py",
     "tests/fleet",
     "tests/insight/report",
+    "tests/insight/test_compare.py",
+    "tests/insight/test_scores.py",
+    "tests/simulator/impairments/test_planted_calls.py",
+    "tests/store/test_rollup_files.py",
+    "tests/store/test_rollups.py",
+    "tests/store/test_score_hours.py",
     *(f"tests/test_{name}.py" for name in ("docs", "docstrings", "exports", "layers", "project", "site")),
 )
-"""More than half of the time of the fast tests: in servers, in processes of commands, and in reading the source. `nox -s compat` leaves
-them to the Python that runs nox, unless `--all-pythons` asks for everything."""
+"""More than half of the time of the fast tests: in servers, in processes of commands, in reading the source, and in arithmetic of DuckDB
+and numpy, which is the same on every Python. `nox -s compat` leaves them to the Python that runs nox, unless `--all-pythons` asks for
+everything."""
 QUIET = ("-q", "--no-header", "-p", "no:cacheprovider")
 
 
