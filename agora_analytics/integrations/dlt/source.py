@@ -1,6 +1,7 @@
 """The dlt source: harvests into a store within the plan's limits, and loads what the destination does not have yet."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +14,6 @@ from dlt.extract import DltResource
 from agora_analytics.blocking import Agora, ApsaraVideo, OpenTok
 from agora_analytics.blocking.harvesting import harvest
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.instants import Instant
 from agora_analytics.integrations.dlt.credentials import AgoraCredentials
 from agora_analytics.integrations.dlt.new_rows import MERGE_KEYS, field_text, loaded_schema, new_rows
 from agora_analytics.integrations.dlt.store_days import AnyStore
@@ -21,14 +21,18 @@ from agora_analytics.schemas import TABLES
 from agora_analytics.store import open_store
 
 _REPLACE_BLOCKS: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
+
+Time: TypeAlias = str | datetime | float
+"""An `Instant`. Text is first, because dlt converts a configured value to the first type of a union."""
+
 ClientFactory: TypeAlias = Callable[[], Agora | ApsaraVideo | OpenTok]
 """Creates the client of a harvest, for example `OpenTok.from_env`."""
 
 
 @dlt.source(name="agora", section="agora", max_table_nesting=0)
 def agora_source(
-    since: Instant | None = None,
-    until: Instant = "now",
+    since: Time | None = None,
+    until: Time = "now",
     store: str | Path | None = None,
     credentials: AgoraCredentials = dlt.secrets.value,
     client: ClientFactory | None = None,
@@ -77,7 +81,7 @@ class _Refreshed:
     """The store of a source, harvested once in each run of a pipeline. A run opens it once for each selected table."""
 
     def __init__(
-        self, create: ClientFactory, since: Instant | None, until: Instant, store: str | Path | None
+        self, create: ClientFactory, since: Time | None, until: Time, store: str | Path | None
     ) -> None:
         self._create = create
         self._since = since

@@ -43,7 +43,8 @@ def test_each_run_harvests_and_loads(loader, agora, settings, monkeypatch, caplo
     with monkeypatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(f"SOURCES__AGORA__CREDENTIALS__{name}", value)
-        source = agora_source(since="6h")
+        patch.setenv("SOURCES__AGORA__SINCE", "6h")
+        source = agora_source()
     assert loader.load(source)["calls"] == 3
     store = open_store(loader.folder / "pipelines" / "calls" / "agora.store")
     loader.assert_same_as(store)
