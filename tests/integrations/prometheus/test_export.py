@@ -22,7 +22,7 @@ from agora_analytics.integrations.prometheus import PrometheusMetrics
 from agora_analytics.integrations.realtime_export import daily_costs, export_windows, lag_of
 from agora_analytics.simulator import Simulator, World, serve_in_thread
 from tests.agora.harness import make_harness
-from tests.cli.conftest import command, environment, fails, start  # noqa: F401 - fixtures
+from tests.cli.conftest import command, environment, fails, fork_server, start  # noqa: F401 - fixtures
 from tests.conftest import NOW
 
 SERVING = re.compile(r"agora-analytics: serving (http://127\.0\.0\.1:\d+/metrics); stop with Ctrl-C\n")
