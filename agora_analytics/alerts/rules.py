@@ -8,6 +8,7 @@ from attrs import field, frozen
 from agora_analytics.agora.common_metrics import METRIC_MAPPINGS
 from agora_analytics.agora.enums import Product, RealtimeMetric
 from agora_analytics.core.common_metrics import COMMON_METRICS
+from agora_analytics.core.record import Record
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.insight.call_metrics import call_metric, known_metrics
@@ -33,7 +34,7 @@ _LONGEST_NAME, _LARGEST = 100, 1e15
 
 
 @frozen(kw_only=True)
-class AlertRule:
+class AlertRule(Record):
     """One rule. The alert fires after every window of `duration` seconds was above, or below, the limit.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import wraps
-from typing import Any
+from typing import Any, Self
 
 from agora_analytics.agora.beta.client import AsyncAgoraBeta
 from agora_analytics.agora.client import AsyncAgora
@@ -51,6 +51,11 @@ class Follow:  # noqa: D101 - it has the docstring of AsyncFollow
     @wraps(AsyncFollow.check)
     def check(self) -> None:  # noqa: D102 - it has the docstring of AsyncFollow.check
         self._followed.check()
+
+    @wraps(AsyncFollow.shared_by)
+    def shared_by(self, loops: int) -> Self:  # noqa: D102 - it has the docstring of AsyncFollow.shared_by
+        self._followed.shared_by(loops)
+        return self
 
     @property
     def lost(self) -> int:

@@ -232,7 +232,7 @@ def test_the_recipe_has_the_code_of_this_file():
         assert block in source
 
 
-CONSUMERS = {"beta", "cli", "harvest", "simulator"}
+CONSUMERS = {"beta", "cli", "harvest", "integrations", "simulator"}
 """Parts of the package that use some endpoints, or are about another API; a new endpoint works without them."""
 METHODS = {name: here.removeprefix("client.").split(".") for _, name, _, here, _ in table("Endpoints")}
 
