@@ -18,6 +18,8 @@ nox.options.sessions = ["lint", "types", "tests", "core_only", "compat", "api", 
 nox.options.error_on_missing_interpreters = True
 # uv installs an environment in a quarter of pip's time, and the sessions install most packages several times.
 nox.options.default_venv_backend = "uv|virtualenv"
+# As pip and browsers do; without it, uv trusts none of the authorities that a company's proxy needs.
+os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 
 # Most modules of an environment are never imported, and compiling them takes half of an installation's CPU time. Python
 # compiles the others at their first import. uv compiles none.

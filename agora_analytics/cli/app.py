@@ -133,7 +133,8 @@ def epilog_of(command: str) -> str | None:
 _PANELS = {
     "Calls": (calls, inspect, why, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
-    "Store": (harvest, sql, score, compare, report, mcp, compact, rollup),
+    "Store": (harvest, sql, score, compare, report, views, mcp, compact, rollup),
+    "Alerts": (alert,),
     "Many accounts": (worker,),
     "Quota": (quota, estimate),
     "Without an account": (demo, simulate),

@@ -64,15 +64,13 @@ def create_views(connection: duckdb.DuckDBPyConnection, rows: Mapping[str, str],
             because DuckDB binds a view when it is created, which takes 30 ms for these two. Only a query that reads the
             catalog sees comments on the views and on their columns, which take another 15 ms.
     """
-    names = list(_DESCRIPTIONS)
+    names = list(DESCRIPTIONS)
     if not _SCORES.search(text) and not reads_catalog(text):
         names = [name for name in names if name not in score_views.VIEWS]
-    statements = [f"CREATE VIEW {view} AS {_definition(view, rows)}" for view in names]
+    statements = [f"CREATE VIEW {view} AS {view_sql(view, rows)}" for view in names]
     if reads_catalog(text):
         statements += [
-            each
-            for view in names
-            for each in comment_statements(view, _DESCRIPTIONS[view], view_schema(view))
+            each for view in names for each in comment_statements(view, DESCRIPTIONS[view], view_schema(view))
         ]
     connection.execute(";\n".join(statements))
 

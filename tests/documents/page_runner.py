@@ -20,7 +20,7 @@ LONGEST = 90  # seconds for a command, or until a server prints what is shown
 EXECUTED = {"python", "console"}
 SKIPPED = {"skip", "tests"}
 """Directives of blocks that are not executed; `tests` marks the command in the README that runs the tests."""
-OPTIONAL = {"aiohttp", "altair", "dlt", "fastapi", "pandas", "polars"}
+OPTIONAL = {"aiohttp", "altair", "dlt", "fastapi", "opentelemetry", "pandas", "polars", "prometheus_client"}
 """Packages that the library does not need."""
 _QUOTED = re.compile(r"""'[^']*'|"[^"$`]*\"""")
 _SHELL = re.compile(r"[|&;<>$`*?~]|^\w+=")

@@ -328,7 +328,18 @@ def test_completeness_of_each_day(store):
 
 def test_store_has_the_names_that_a_reader_uses(filled):
     names = {name for name in dir(filled) if not name.startswith("_")}
-    assert names == {"completeness", "counts", "dataset", "files", "path", "sql", "table", "tables", "writer"}
+    documented = {
+        "completeness",
+        "counts",
+        "dataset",
+        "files",
+        "path",
+        "sql",
+        "table",
+        "tables",
+        "write_views",
+    }
+    assert names == documented | {"writer"}
 
 
 @pytest.mark.parametrize("text", ["select 1", "from duckdb_views()"])

@@ -1,4 +1,4 @@
-"""`agora-analytics export`: metrics for monitoring systems."""
+"""`agora-analytics export`: metrics for monitoring systems, and dashboards."""
 
 import asyncio
 import signal
@@ -13,6 +13,7 @@ from agora_analytics.agora.enums import Product, RealtimeMetric
 from agora_analytics.agora.window_policies import GRID
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import format_requests
+from agora_analytics.cli.commands.export_grafana import grafana
 from agora_analytics.cli.commands.insights import OnlyOption, ProductOption
 from agora_analytics.cli.metric_tables import GROUPS, metric_list, metrics_of
 from agora_analytics.cli.options import PortOption, option_groups
@@ -21,9 +22,10 @@ from agora_analytics.errors import InvalidRequest
 
 app = typer.Typer(
     name="export",
-    help="Serve metrics to monitoring systems.",
+    help="Serve metrics to monitoring systems, and write dashboards.",
     no_args_is_help=True,
 )
+app.command()(grafana)
 
 
 @frozen(kw_only=True)

@@ -99,10 +99,9 @@ def create_views(
     """
     statements: list[str] = []
     for view in views:
-        parts = [rows[rollup.name] for rollup in _ROLLUPS[view]]
-        statements += [f"CREATE VIEW {view} AS {_VIEWS[view](parts)}"]
+        statements += [f"CREATE VIEW {view} AS {view_sql(view, rows)}"]
         if reads_catalog(text):
-            statements += comment_statements(view, _DESCRIPTIONS[view], VIEWS[view])
+            statements += comment_statements(view, DESCRIPTIONS[view], VIEWS[view])
     connection.execute(";\n".join(statements))
 
 
