@@ -18,7 +18,7 @@ from agora_analytics.engine.events import (
 from agora_analytics.errors import DeadlineExceeded, RateLimited, TransportError
 from agora_analytics.messages import FailureKind
 from tests.agora.harness import SINCE, UNTIL, make_harness, scripted
-from tests.conftest import ok, response
+from tests.conftest import SIMULATOR, ok, response
 
 GOOD = ok(call_lists=[], total_size=0)
 LIMITED = response({"code": 429, "message": "request too frequent"})
@@ -106,6 +106,8 @@ def test_deadline_ends_the_attempt_in_flight():
 
 
 def test_parallel_pages_have_numbers_of_their_own():
+    for name in SIMULATOR:
+        pytest.importorskip(name)
     harness = make_harness(latency=(0.02, 0.08))
     harness.run(lambda client: client.calls(SINCE, UNTIL, page_size=5).collect())
     requests = numbered(harness)
