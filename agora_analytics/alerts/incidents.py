@@ -147,7 +147,7 @@ def _of_group(
 
 
 def _begun(incident: Incident, since: float) -> tuple[KnownIncident, list[AlertEvent]]:
-    """Return a new incident with its events. It begins where a resolved one ended, if later data shows that it went on."""
+    """Return a new incident with its events. It begins where a resolved one ended, if later data shows that it lasted longer."""
     fired = evolve(incident.fired, since=since, at=max(since, incident.fired.at))
     reported_at = None if fired.is_silenced else fired.at
     row = KnownIncident(group=fired.group, since=since, until=incident.until, reported_at=reported_at)

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from agora_analytics.agora.enums import Product
 from agora_analytics.alerts.rules import AlertRule, Silence, check_rules
-from agora_analytics.alerts.webhook import Webhook, secret_of, url_of
+from agora_analytics.alerts.webhook import Webhook, variable
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.instants import duration_seconds, epoch_seconds
@@ -57,8 +57,13 @@ class AlertRules:
             raise ConfigurationError(f"{self.path} has no [webhook] with a url")
         if ("url" in table) == ("url_env" in table):
             raise ConfigurationError(f"[webhook] in {self.path} needs either url or url_env")
-        url = table["url"].strip() if "url" in table else url_of(table["url_env"])
-        return Webhook(url=url, secret=secret_of(table.get("secret_env", SECRET)))
+        url = (
+            table["url"].strip()
+            if "url" in table
+            else variable(table["url_env"], "the URL that alerts are sent to")
+        )
+        secret = variable(table.get("secret_env", SECRET), "the secret that alerts are signed with")
+        return Webhook(url=url, secret=secret)
 
 
 def read_rules(path: str | Path) -> AlertRules:

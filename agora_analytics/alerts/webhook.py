@@ -107,35 +107,20 @@ class Webhook:
         }
 
 
-def secret_of(variable: str) -> str:
-    """Return the secret of an environment variable.
+def variable(name: str, holds: str) -> str:
+    """Return the value of an environment variable. `holds` says in the error what it is for.
 
     Raises:
-        ConfigurationError: the variable is not set.
+        ConfigurationError: the variable is not set, or the name is not one.
     """
-    if secret := _variable(variable):
-        return secret
-    raise ConfigurationError(f"{variable} is not set; it holds the secret that alerts are signed with")
-
-
-def url_of(variable: str) -> str:
-    """Return the URL of an environment variable.
-
-    Raises:
-        ConfigurationError: the variable is not set.
-    """
-    if url := _variable(variable):
-        return url
-    raise ConfigurationError(f"{variable} is not set; it holds the URL that alerts are sent to")
-
-
-def _variable(name: str) -> str:
     # A secret in place of its variable's name must not be shown.
     if not name.isidentifier() or not name.isascii():
         raise ConfigurationError(
             "url_env and secret_env are names of environment variables; one of them is not"
         )
-    return os.environ.get(name, "").strip()
+    if value := os.environ.get(name, "").strip():
+        return value
+    raise ConfigurationError(f"{name} is not set; it holds {holds}")
 
 
 class WebhookSender:
